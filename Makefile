@@ -1,0 +1,224 @@
+# UltraBalancer's build, for GNU make. `make help` lists the targets; CONTRIBUTING and README say more.
+#
+#   make deps demo     install what is needed, build, and run the balancer before three demo backends
+#   make deps check    the same, and run all the tests
+#
+# All that is built goes to objs/. Works in the source tree and in any directory where configure was run from.
+
+srcdir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+O := objs
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench fuzz check-fuzz lint deps clean \
+	distclean autoconf help FORCE
+
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+# `make deps check`: what is needed comes first, and only then is configure run and the rest looked at.
+rest := $(filter-out deps,$(MAKECMDGOALS))
+deps:
+	$(srcdir)/build/install-deps
+ifneq ($(rest),)
+.PHONY: $(rest)
+$(firstword $(rest)): deps
+	+@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) $(rest)
+$(wordlist 2,$(words $(rest)),$(rest)): $(firstword $(rest)) ; @:
+endif
+else
+
+# These need no configuration.
+ifneq ($(filter-out clean distclean autoconf help check-includes,$(or $(MAKECMDGOALS),all)),)
+include $(O)/config.mk
+endif
+
+# configure is run when there is no configuration yet, and again, with the same options, when it has changed.
+$(O)/config.mk: $(srcdir)/configure $(srcdir)/build/config.mk.in $(srcdir)/build/build_config.h.in
+	$(Q)if [ -x config.status ]; then ./config.status --recheck && ./config.status; else $(srcdir)/configure; fi
+
+# --- flags ---
+
+# The last -O decides; _FORTIFY_SOURCE only works when optimising and stands in the sanitizers' way.
+optimised := $(filter-out -O0,$(lastword $(filter -O%,$(CXXFLAGS))))
+fortify := $(if $(and $(optimised),$(if $(UB_SANITIZERS),,yes)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+warnings := -Wall -Wextra -Wshadow -Wconversion $(UB_WERROR)
+includes := -I$(srcdir)/src -I$(O)
+cppflags = $(includes) $(UB_LIB_CFLAGS) $(UB_DEFINES) $(fortify) $(CPPFLAGS)
+cxxflags = -std=c++20 $(warnings) $(UB_HARDENING) $(UB_SANITIZE_FLAGS) $(UB_MODE_FLAGS) -pthread $(CXXFLAGS)
+compile = $(CXX) $(cppflags) $(cxxflags)
+link = $(CXX) $(cxxflags) $(UB_HARDENING_LDFLAGS) $(LDFLAGS)
+# No name of jemalloc's is called, so a linker that drops unused libraries must be told to keep it.
+jemalloc = $(if $(strip $(JEMALLOC_LIBS)),-Wl$(comma)--push-state$(comma)--no-as-needed $(JEMALLOC_LIBS) -Wl$(comma)--pop-state)
+comma := ,
+libs = $(UB_LIB_LIBS) $(jemalloc) $(LIBS)
+
+# --- sources ---
+
+# While a layer is being changed: `make unit-tests LAYERS="core event"` builds and tests only these.
+LAYERS := core event upstream http
+objects = $(patsubst $(srcdir)/%.cc,$(1)/%.o,$(2))
+lib_sources := $(sort $(foreach layer,$(LAYERS),$(wildcard $(srcdir)/src/$(layer)/*.cc)))
+main_sources := $(wildcard $(srcdir)/src/main.cc) $(sort $(wildcard $(srcdir)/src/cli/*.cc))
+support_sources := $(sort $(wildcard $(srcdir)/t/support/*.cc))
+unit_layers := $(LAYERS) $(if $(filter http,$(LAYERS)),cli main)
+unit_sources := $(sort $(wildcard $(srcdir)/t/unit/*.cc) \
+	$(foreach layer,$(unit_layers),$(wildcard $(srcdir)/t/unit/$(layer)/*.cc)))
+integration_sources := $(sort $(wildcard $(srcdir)/t/integration/*.cc))
+bench_sources := $(sort $(wildcard $(srcdir)/t/bench/*.cc))
+fuzz_sources := $(sort $(wildcard $(srcdir)/t/fuzz/*_fuzz.cc))
+
+library := $(O)/libultrabalancer.a
+# The binary's sources other than main() itself, so that unit tests can reach them.
+cli_objects := $(call objects,$(O),$(filter-out %/main.cc,$(main_sources)))
+binary := $(if $(filter %/main.cc,$(main_sources)),$(O)/ultrabalancer)
+unit_binary := $(if $(unit_sources),$(O)/unit_tests)
+integration_binary := $(if $(integration_sources),$(O)/integration_tests)
+bench_binary := $(if $(bench_sources),$(O)/benchmarks)
+
+all: $(library) $(binary)
+
+# --- compiling and linking ---
+
+# A stamp holds a command and a list of objects, and changes only when they do: then what was made by it is made again.
+define stamp
+$(1): FORCE
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$$(subst ','\'',$(2))' > $$@
+endef
+$(eval $(call stamp,$(O)/compile.flags,$$(compile)))
+$(eval $(call stamp,$(O)/link.flags,$$(link) $$(libs) $$(lib_sources) $$(main_sources)))
+$(eval $(call stamp,$(O)/test.flags,$$(link) $$(libs) $$(UB_TEST_CFLAGS) $$(UB_TEST_LIBS) \
+	$$(lib_sources) $$(support_sources) $$(unit_sources) $$(integration_sources) $$(bench_sources)))
+
+$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h
+	@mkdir -p $(@D)
+	$(call say,CXX,$*)$(compile) -MMD -MP -c -o $@ $<
+
+$(O)/t/%.o: $(srcdir)/t/%.cc $(O)/compile.flags $(O)/build_config.h
+	@mkdir -p $(@D)
+	$(call say,CXX,t/$*)$(compile) $(UB_TEST_CFLAGS) $(BENCHMARK_CFLAGS) -I$(srcdir)/t -MMD -MP -c -o $@ $<
+
+$(O)/build_config.h: $(O)/config.mk
+	@test -f $@ || ./config.status $@
+
+$(library): $(call objects,$(O),$(lib_sources)) $(O)/link.flags
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(O)/ultrabalancer: $(call objects,$(O),$(main_sources)) $(library) $(O)/link.flags
+	$(call say,LINK,$@)$(link) -o $@ $(filter %.o %.a,$^) $(libs)
+
+$(O)/unit_tests: $(call objects,$(O),$(unit_sources) $(support_sources)) $(cli_objects) $(library) $(O)/test.flags
+	$(call say,LINK,$@)$(link) -o $@ $(filter %.o %.a,$^) $(UB_TEST_LIBS) $(libs)
+
+$(O)/integration_tests: $(call objects,$(O),$(integration_sources) $(support_sources)) $(library) $(O)/test.flags
+	$(call say,LINK,$@)$(link) -o $@ $(filter %.o %.a,$^) $(UB_TEST_LIBS) $(libs)
+
+$(O)/benchmarks: $(call objects,$(O),$(bench_sources)) $(library) $(O)/test.flags
+	$(call say,LINK,$@)$(link) -o $@ $(filter %.o %.a,$^) -lbenchmark_main $(BENCHMARK_LIBS) $(libs)
+
+-include $(patsubst %.o,%.d,$(call objects,$(O),$(lib_sources) $(main_sources) $(support_sources) $(unit_sources) \
+	$(integration_sources) $(bench_sources)))
+
+# --- tests ---
+
+need_gtest = $(if $(filter yes,$(UB_HAVE_GTEST)),,@echo "GoogleTest and GoogleMock are missing: install libgtest-dev \
+	libgmock-dev (or run make deps), then ./configure" >&2; exit 1)
+run_tests := $(srcdir)/build/run-tests
+
+test-binaries: need-gtest all $(unit_binary) $(integration_binary)
+
+.PHONY: need-gtest
+need-gtest:
+	$(need_gtest)
+
+# Every suite in turn, also after one has failed. The last line says "N passed, N failed".
+check: test-binaries
+	$(Q)$(run_tests) $(srcdir) $(O) includes build unit integration interop
+
+unit-tests: need-gtest $(unit_binary)
+	$(Q)$(run_tests) $(srcdir) $(O) unit
+
+integration-tests: need-gtest all $(integration_binary)
+	$(Q)$(run_tests) $(srcdir) $(O) integration
+
+check-includes:
+	$(Q)$(srcdir)/build/check-includes $(srcdir)
+
+bench: $(bench_binary)
+	$(if $(filter yes,$(UB_HAVE_BENCHMARK)),,@echo "google-benchmark is missing: install libbenchmark-dev" >&2; exit 1)
+	$(if $(bench_binary),$(bench_binary) $(BENCH_ARGS),@echo "no benchmarks")
+
+# --- fuzzing: clang's libFuzzer, a build of its own ---
+
+F := $(O)/fuzz
+fuzz_binaries := $(patsubst $(srcdir)/t/fuzz/%.cc,$(F)/%,$(fuzz_sources))
+fuzz_compile = $(CLANGXX) $(includes) $(UB_LIB_CFLAGS) -DUB_FUZZING -std=c++20 $(filter-out -Werror,$(warnings)) -O1 -g -pthread \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+$(eval $(call stamp,$(F)/compile.flags,$$(fuzz_compile)))
+$(eval $(call stamp,$(F)/link.flags,$$(lib_sources) $$(fuzz_sources)))
+
+$(F)/src/%.o: $(srcdir)/src/%.cc $(F)/compile.flags $(O)/build_config.h
+	@mkdir -p $(@D)
+	$(call say,FUZZCXX,$*)$(fuzz_compile) -MMD -MP -c -o $@ $<
+
+$(F)/t/%.o: $(srcdir)/t/%.cc $(F)/compile.flags $(O)/build_config.h
+	@mkdir -p $(@D)
+	$(call say,FUZZCXX,t/$*)$(fuzz_compile) -I$(srcdir)/t -MMD -MP -c -o $@ $<
+
+$(F)/libultrabalancer.a: $(call objects,$(F),$(lib_sources)) $(F)/link.flags
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+
+$(F)/%_fuzz: $(F)/t/fuzz/%_fuzz.o $(F)/libultrabalancer.a
+	$(call say,LINK,$@)$(CLANGXX) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(UB_LIB_LIBS)
+
+fuzz: $(fuzz_binaries)
+
+check-fuzz: $(fuzz_binaries)
+	$(Q)$(run_tests) $(srcdir) $(O) fuzz
+
+ifneq ($(filter fuzz check-fuzz,$(MAKECMDGOALS)),)
+.SECONDARY: $(call objects,$(F),$(fuzz_sources))
+-include $(patsubst %.o,%.d,$(call objects,$(F),$(lib_sources) $(fuzz_sources)))
+endif
+
+# --- running and installing ---
+
+demo: all
+	$(Q)exec $(O)/ultrabalancer demo
+
+include $(srcdir)/build/install.mk
+
+# --- housekeeping ---
+
+# clean keeps the configuration, distclean removes it too.
+clean:
+	$(Q)if [ -d $(O) ]; then find $(O) -mindepth 1 -maxdepth 1 ! -name config.mk ! -name build_config.h \
+		-exec rm -rf {} +; fi
+
+distclean:
+	$(Q)rm -rf $(O) config.status config.log config.cache autom4te.cache
+	$(Q)if grep -qs '^include .*/Makefile$$' Makefile && [ "$$(wc -l < Makefile)" -eq 1 ]; then rm -f Makefile; fi
+
+# configure is committed; whoever changes configure.ac runs this.
+autoconf:
+	$(Q)cd $(srcdir) && autoconf && rm -rf autom4te.cache configure~
+
+lint:
+	$(Q)$(srcdir)/build/lint $(srcdir) '$(cppflags)'
+
+help:
+	@sed -n 's/^#   make/  make/p' $(srcdir)/Makefile
+	@printf '  make %-22s%s\n' all 'build objs/ultrabalancer (V=1 shows the commands)' \
+	  unit-tests 'build and run the unit tests (GTEST_FILTER=... narrows; LAYERS="core event" too)' \
+	  integration-tests 'build and run the tests of the real binary' \
+	  check-fuzz 'build with libFuzzer and run each target for a short time' \
+	  bench 'run the benchmarks' \
+	  lint 'clang-format, clang-tidy and shellcheck' \
+	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
+	  dist 'ultrabalancer-VERSION.tar.gz' \
+	  'clean, distclean' 'remove what was built; distclean: the configuration too' \
+	  autoconf 'make configure anew from configure.ac'
+
+endif

@@ -1,0 +1,59 @@
+# make install, uninstall and dist. Read by the top-level Makefile.
+
+.PHONY: install uninstall dist
+
+INSTALL := install
+unitdir = $(prefix)/lib/systemd/system
+completiondir = $(datadir)/bash-completion/completions
+confdir = $(sysconfdir)/ultrabalancer
+man_pages := $(sort $(notdir $(wildcard $(srcdir)/man/*.[1-9])))
+examples := $(sort $(wildcard $(srcdir)/conf/*.yaml))
+
+# Puts the chosen places into a file's text. Man pages and examples name those of an installation without options.
+places = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@confdir@|$(confdir)|g' -e 's|@runstatedir@|$(runstatedir)|g' \
+	-e 's|@localstatedir@|$(localstatedir)|g' -e 's|/usr/local/etc/ultrabalancer|$(confdir)|g' \
+	-e 's|/usr/local/var/log|$(localstatedir)/log|g' -e 's|/run/ultrabalancer|$(runstatedir)/ultrabalancer|g'
+put = $(places) $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
+
+install: all
+	$(Q)$(if $(binary),,echo "there is no binary to install: src/main.cc is missing" >&2; exit 1)
+	$(call say,INSTALL,$(DESTDIR)$(sbindir)/ultrabalancer)
+	$(Q)$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(confdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(completiondir) \
+	  $(DESTDIR)$(sysconfdir)/logrotate.d $(DESTDIR)$(docdir)/examples
+	$(Q)$(INSTALL) -m 755 $(O)/ultrabalancer $(DESTDIR)$(sbindir)/ultrabalancer
+	$(Q)set -e; for page in $(man_pages); do dir=$(DESTDIR)$(mandir)/man$${page##*.}; $(INSTALL) -d $$dir; \
+	  $(places) $(srcdir)/man/$$page > $$dir/$$page; chmod 644 $$dir/$$page; done
+	$(Q)$(call put,$(srcdir)/conf/ultrabalancer.yaml,$(confdir)/ultrabalancer.yaml.default)
+	$(Q)if [ -e $(DESTDIR)$(confdir)/ultrabalancer.yaml ]; then \
+	  echo "  kept    $(DESTDIR)$(confdir)/ultrabalancer.yaml (the new default: ultrabalancer.yaml.default)"; \
+	  else cp $(DESTDIR)$(confdir)/ultrabalancer.yaml.default $(DESTDIR)$(confdir)/ultrabalancer.yaml; fi
+	$(Q)$(call put,$(srcdir)/conf/ultrabalancer.service.in,$(unitdir)/ultrabalancer.service)
+	$(Q)$(call put,$(srcdir)/conf/ultrabalancer.logrotate.in,$(sysconfdir)/logrotate.d/ultrabalancer)
+	$(Q)$(INSTALL) -m 644 $(srcdir)/conf/ultrabalancer.bash-completion $(DESTDIR)$(completiondir)/ultrabalancer
+	$(Q)$(INSTALL) -m 644 $(srcdir)/README.md $(srcdir)/LICENSE $(srcdir)/CHANGELOG.md $(DESTDIR)$(docdir)
+	$(Q)$(INSTALL) -m 644 $(examples) $(DESTDIR)$(docdir)/examples
+
+# A configuration that was changed is kept. Directories go when they are empty.
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(sbindir)/ultrabalancer $(DESTDIR)$(unitdir)/ultrabalancer.service \
+	  $(DESTDIR)$(sysconfdir)/logrotate.d/ultrabalancer $(DESTDIR)$(completiondir)/ultrabalancer
+	$(Q)for page in $(man_pages); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
+	$(Q)rm -f $(foreach file,README.md LICENSE CHANGELOG.md $(addprefix examples/,$(notdir $(examples))),\
+	  $(DESTDIR)$(docdir)/$(file))
+	$(Q)cd $(DESTDIR)$(confdir) 2>/dev/null || exit 0; \
+	  if cmp -s ultrabalancer.yaml ultrabalancer.yaml.default; then rm -f ultrabalancer.yaml; \
+	  elif [ -e ultrabalancer.yaml ]; then echo "  kept    $(DESTDIR)$(confdir)/ultrabalancer.yaml (it was changed)"; fi; \
+	  rm -f ultrabalancer.yaml.default
+	$(Q)rmdir $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir) $(DESTDIR)$(confdir) 2>/dev/null || true
+
+# Of what git knows, or, in an unpacked tarball, of all but what was built. The same tree gives the same bytes.
+dist_name := ultrabalancer-$(VERSION)
+dist:
+	$(call say,DIST,$(dist_name).tar.gz)
+	$(Q)set -e; out=$(CURDIR)/$(dist_name).tar.gz; cd $(srcdir); \
+	  if [ -e .git ] && git ls-files >/dev/null 2>&1; then epoch=$$(git log -1 --format=%ct); list='git ls-files -z'; \
+	  else epoch=$$(stat -c %Y configure.ac); \
+	    list='find . -type f ! -path ./objs/* ! -name config.status ! -name config.log ! -name *.tar.gz -printf %P\0'; fi; \
+	  set -f; $$list | LC_ALL=C sort -z | tar --null --no-recursion -T - --owner=0 --group=0 --numeric-owner \
+	    --mode=u+rw,go+r,go-w --mtime=@$${SOURCE_DATE_EPOCH:-$$epoch} --transform='s|^|$(dist_name)/|S' \
+	    -I 'gzip -9n' -cf $$out

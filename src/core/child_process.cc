@@ -1,0 +1,43 @@
+#include "core/child_process.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "core/log.h"
+#include "core/privileges.h"
+#include "core/process_title.h"
+#include "core/signals.h"
+
+namespace ub {
+
+namespace {
+
+int RunChild(ChildContext& context, const ChildMains& mains, const Identity& identity) {
+  const bool worker = context.kind == ChildKind::kWorker;
+  const std::string role = worker ? "worker " + std::to_string(context.worker_id) : "controller";
+  SetLogRole(role);
+  SetProcessTitle("ultrabalancer: " + role);
+  const Status status = TakeIdentity(identity);
+  if (!status.ok()) {
+    Log(LogLevel::kError, "cannot give up privileges: {}", status.ToString());
+    return 1;
+  }
+  return worker ? mains.worker(context) : mains.controller(context);
+}
+
+}  // namespace
+
+Result<pid_t> ForkChild(ChildContext context, const ChildMains& mains, const Identity& identity,
+                        const std::function<void()>& before) {
+  const pid_t pid = fork();
+  if (pid < 0) return Fail(Status::System("fork", errno));
+  if (pid > 0) return pid;
+  before();
+  ResetSignals(true);
+  // _exit: what the master registered to run at its end is not the child's to run.
+  _exit(RunChild(context, mains, identity));
+}
+
+}  // namespace ub

@@ -1,0 +1,152 @@
+#include "core/config_toml.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include "core/config_yaml.h"
+
+namespace ub {
+namespace {
+
+// The most dots outside strings that one line may have. toml++ bounds the nesting of values but not
+// that of dotted keys, and a key of a million parts would make a tree whose destruction overflows
+// the stack.
+constexpr int kMaxDotsInLine = 32;
+
+// The line that has too many dots, or 0. Follows TOML's strings and comments only as far as this
+// needs.
+uint32_t FindDottedBomb(std::string_view text) {
+  enum class In { kPlain, kBasic, kLiteral, kLongBasic, kLongLiteral, kComment };
+  In in = In::kPlain;
+  uint32_t line = 1;
+  int dots = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool triple = text.substr(i, 3) == "\"\"\"" || text.substr(i, 3) == "'''";
+    if (c == '\n') {
+      ++line;
+      dots = 0;
+      if (in != In::kLongBasic && in != In::kLongLiteral) in = In::kPlain;
+    } else if (in == In::kPlain) {
+      if (c == '.' && ++dots > kMaxDotsInLine) return line;
+      if (c == '#') in = In::kComment;
+      if (c == '"') in = triple ? In::kLongBasic : In::kBasic;
+      if (c == '\'') in = triple ? In::kLongLiteral : In::kLiteral;
+      if (triple) i += 2;
+    } else if ((in == In::kBasic || in == In::kLongBasic) && c == '\\') {
+      ++i;
+      if (i < text.size() && text[i] == '\n') ++line;
+    } else if ((in == In::kBasic && c == '"') || (in == In::kLiteral && c == '\'')) {
+      in = In::kPlain;
+    } else if (triple &&
+               ((in == In::kLongBasic && c == '"') || (in == In::kLongLiteral && c == '\''))) {
+      in = In::kPlain;
+      i += 2;
+      // Up to two quotes may stand before the closing three.
+      while (i + 1 < text.size() && text[i + 1] == c) ++i;
+    }
+  }
+  return 0;
+}
+
+class TomlReader {
+ public:
+  TomlReader(const std::string& name, ConfigProblems* problems)
+      : source_(std::make_shared<const std::string>(name)), problems_(problems) {}
+
+  SourcePosition At(const toml::source_region& region) const {
+    return SourcePosition{source_, static_cast<uint32_t>(region.begin.line),
+                          static_cast<uint32_t>(region.begin.column)};
+  }
+  SourcePosition Start() const { return SourcePosition{source_, 1, 1}; }
+
+  ConfigNode ConvertTable(const toml::table& table, int depth);
+
+ private:
+  ConfigNode Convert(const toml::node& node, int depth);
+  ConfigNode ConvertArray(const toml::array& array, int depth);
+
+  std::shared_ptr<const std::string> source_;
+  ConfigProblems* problems_;
+};
+
+ConfigNode TomlReader::ConvertTable(const toml::table& table, int depth) {
+  ConfigNode out = ConfigNode::Mapping(At(table.source()));
+  for (const auto& [key, value] : table) {
+    if (key.str().find('\0') != std::string_view::npos) {
+      problems_->push_back({At(key.source()), "NUL bytes are not taken (remove the \"\\u0000\")"});
+      continue;
+    }
+    ConfigNode child = Convert(value, depth + 1);
+    if (child.position.line == 0) child.position = At(key.source());
+    out.entries.push_back(ConfigEntry{std::string(key.str()), At(key.source()), std::move(child)});
+  }
+  return out;
+}
+
+ConfigNode TomlReader::ConvertArray(const toml::array& array, int depth) {
+  ConfigNode out = ConfigNode::Sequence(At(array.source()));
+  for (const toml::node& item : array) out.items.push_back(Convert(item, depth + 1));
+  return out;
+}
+
+ConfigNode TomlReader::Convert(const toml::node& node, int depth) {
+  const SourcePosition position = At(node.source());
+  if (depth > kMaxConfigDepth) {
+    problems_->push_back(
+        {position, fmt::format("nested too deeply (at most {} levels)", kMaxConfigDepth)});
+    return ConfigNode();
+  }
+  if (const toml::table* table = node.as_table()) return ConvertTable(*table, depth);
+  if (const toml::array* array = node.as_array()) return ConvertArray(*array, depth);
+  if (const auto* text = node.as_string()) {
+    if (text->get().find('\0') != std::string::npos) {
+      problems_->push_back({position, "NUL bytes are not taken (remove the \"\\u0000\")"});
+    }
+    return ConfigNode::Scalar(text->get(), position, /*quoted=*/true);
+  }
+  if (const auto* number = node.as_integer()) {
+    return ConfigNode::Scalar(std::to_string(number->get()), position);
+  }
+  if (const auto* number = node.as_floating_point()) {
+    return ConfigNode::Scalar(fmt::format("{}", number->get()), position);
+  }
+  if (const auto* flag = node.as_boolean()) {
+    return ConfigNode::Scalar(flag->get() ? "true" : "false", position);
+  }
+  problems_->push_back({position, "dates and times are not taken (quote it where text is meant)"});
+  return ConfigNode::Scalar("", position, true);
+}
+
+}  // namespace
+
+ConfigNode ParseToml(std::string_view text, const std::string& name, ConfigProblems* problems) {
+  TomlReader reader(name, problems);
+  if (const uint32_t line = FindDottedBomb(text); line != 0) {
+    problems->push_back(
+        {MakePosition(name, line, 1),
+         fmt::format("nested too deeply (at most {} dots in a line)", kMaxDotsInLine)});
+    return ConfigNode::Mapping(reader.Start());
+  }
+  const toml::parse_result result = toml::parse(text);
+  if (!result) {
+    const toml::parse_error& error = result.error();
+    problems->push_back(
+        {reader.At(error.source()), fmt::format("not valid TOML: {}", error.description())});
+    return ConfigNode::Mapping(reader.Start());
+  }
+  ConfigNode root = reader.ConvertTable(result.table(), 0);
+  if (root.position.line == 0) root.position = reader.Start();
+  return root;
+}
+
+std::string TomlLibraryVersion() {
+  return fmt::format("{}.{}.{}", TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH);
+}
+
+}  // namespace ub

@@ -1,0 +1,29 @@
+// `ultrabalancer -s SIGNAL`: finds the running master by its pid file, signals it and waits for
+// what comes of it.
+//
+// Runs in the short-lived process of that command.
+#ifndef UB_CORE_CONTROL_H_
+#define UB_CORE_CONTROL_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/status.h"
+
+namespace ub {
+
+enum class MasterSignal : uint8_t { kReload, kQuit, kStop, kReopen };
+
+// "reload", "quit", "stop", "reopen".
+Result<MasterSignal> ParseMasterSignal(std::string_view name);
+
+// reload: waits for the outcome; a refused configuration is an error with its lines, one a line of
+// detail(). quit: returns when the master is gone, stop likewise (within a second). reopen: at
+// once. Errors: kNotFound (nobody runs), kPermission, kInvalid (reload refused), kTimeout.
+Status SignalMaster(const std::string& pid_file, MasterSignal signal,
+                    uint64_t reload_timeout_ms = 15'000);
+
+}  // namespace ub
+
+#endif  // UB_CORE_CONTROL_H_

@@ -1,0 +1,80 @@
+// The listening sockets: opened and owned by the master, inherited or received by every worker.
+//
+// A TCP address has S SO_REUSEPORT sockets, which are never closed while the address is configured;
+// a unix address has one, shared by all workers. Each socket has an index in the segment's
+// ownership table. See DESIGN of sockets in docs/architecture.md for why.
+#ifndef UB_CORE_LISTEN_SOCKETS_H_
+#define UB_CORE_LISTEN_SOCKETS_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/config.h"
+#include "core/status.h"
+#include "core/unique_fd.h"
+
+namespace ub {
+
+struct ListenSocket {
+  uint32_t index = 0;   // in the ownership table
+  std::string address;  // ListenConfig::text
+  bool shared = false;  // unix or inherited: every worker accepts from it, it has no owner
+  UniqueFd fd;          // non-blocking, close-on-exec, listening
+};
+
+class ListenSockets {
+ public:
+  // Opens `per_address` sockets for a TCP address, one for a unix path. All or nothing.
+  // Errors: kExists "0.0.0.0:80: address already in use (…)", kPermission, kExhausted, kSystem.
+  Status Open(const ListenConfig& address, uint32_t per_address, uint32_t max_sockets);
+  // Takes the sockets of `address` out for the caller to drain and close; unlinks a unix path.
+  // Their indexes stay taken until Forget: workers still hold the sockets by them.
+  std::vector<ListenSocket> Remove(const std::string& address);
+  // Puts removed sockets back (a reload asked for the address again before they were closed).
+  void Restore(std::vector<ListenSocket> removed);
+  // Closes removed sockets; their indexes become free.
+  void Forget(std::vector<ListenSocket> removed);
+  // Opens more sockets for a TCP address until it has `per_address`.
+  Status Grow(const ListenConfig& address, uint32_t per_address, uint32_t max_sockets);
+
+  // In a child: takes a socket that came by kListeners.
+  void Adopt(ListenSocket socket) { sockets_.push_back(std::move(socket)); }
+  // Unlinks the paths of unix sockets, once: at the end, or as a drain begins (a new instance may
+  // want them).
+  void UnlinkPaths();
+
+  bool Has(const std::string& address) const;
+  std::vector<ListenSocket>& sockets() { return sockets_; }
+  const std::vector<ListenSocket>& sockets() const { return sockets_; }
+
+ private:
+  Result<UniqueFd> OpenOne(const ListenConfig& address, bool reuse_port);
+  Status OpenUnix(const ListenConfig& address, uint32_t max_sockets);
+  bool OwnedPort(uint16_t port) const;
+  uint32_t FreeIndex(uint32_t max_sockets);
+
+  struct Released {
+    uint16_t port;
+    uint64_t at_ms;
+  };
+
+  std::vector<ListenSocket> sockets_;
+  std::vector<uint32_t> removed_;   // indexes between Remove and Forget
+  std::vector<Released> released_;  // ports that were ours a moment ago
+  std::vector<std::string> paths_;  // unix paths to unlink
+  uint32_t next_index_ = 0;
+};
+
+// Drops new SYNs at a listening socket and lets handshakes under way finish (a classic BPF filter),
+// so that its accept queue can be emptied and the socket closed without resetting anyone.
+Status RefuseNewConnections(int listening_fd);
+// Takes that back.
+void AcceptNewConnections(int listening_fd);
+// The port that a TCP socket is bound to; 0 for a unix one.
+uint16_t BoundPort(int fd);
+
+}  // namespace ub
+
+#endif  // UB_CORE_LISTEN_SOCKETS_H_

@@ -1,0 +1,331 @@
+// The master's children: fork, supervise, talk to, bury; and who of them accepts from which socket.
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/master.h"
+#include "core/socket_owners.h"
+
+namespace ub {
+
+namespace {
+
+constexpr uint64_t kStableMs = 2000;  // a child that lived this long did not die "again soon"
+constexpr uint64_t kBackOffMs = 100;  // before the second start in a row; doubles
+constexpr uint64_t kMaxBackOffMs = 5000;
+constexpr uint64_t kForkRetryMs = 1000;
+constexpr int kReceiveBatch = 64;
+constexpr size_t kListenerBatch = Channel::kMaxFds;
+
+std::string NameOf(ChildKind kind, uint32_t worker_id) {
+  return kind == ChildKind::kController ? "controller" : "worker " + std::to_string(worker_id);
+}
+
+std::string PackIndexes(const std::vector<uint32_t>& indexes) {
+  std::string bytes(indexes.size() * sizeof(uint32_t), '\0');
+  memcpy(bytes.data(), indexes.data(), bytes.size());
+  return bytes;
+}
+
+std::string HowItDied(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    const int number = WTERMSIG(wait_status);
+    const char* name = sigabbrev_np(number);
+    return "was killed by signal " + std::to_string(number) +
+           (name != nullptr ? std::string(" (SIG") + name + ")" : "");
+  }
+  return "left with status " + std::to_string(WEXITSTATUS(wait_status));
+}
+
+}  // namespace
+
+Master::Child* Master::FindSeated(ChildKind kind, uint32_t worker_id) {
+  for (const auto& child : children_) {
+    if (child->kind == kind && child->worker_id == worker_id && !child->draining)
+      return child.get();
+  }
+  return nullptr;
+}
+
+// Every seat that should be filled and may be filled now. The controller first: workers find it
+// probing.
+void Master::SpawnMissing(uint64_t now) {
+  const auto fill = [&](ChildKind kind, uint32_t id) {
+    Seat& seat = seats_[{kind, id}];
+    if (FindSeated(kind, id) != nullptr || now < seat.due_ms) return;
+    seat.due_ms = 0;
+    if (!Spawn(kind, id)) seat.due_ms = now + kForkRetryMs;
+  };
+  if (mains_.controller != nullptr) fill(ChildKind::kController, 0);
+  for (uint32_t id = 0; id < workers_; ++id) fill(ChildKind::kWorker, id);
+}
+
+bool Master::Spawn(ChildKind kind, uint32_t worker_id) {
+  auto child = std::make_unique<Child>();
+  Result<std::pair<Channel, Channel>> ends = Channel::MakePair();
+  if (!ends) {
+    Log(LogLevel::kError, "cannot start {}: {}", NameOf(kind, worker_id), ends.error().detail());
+    return false;
+  }
+  child->row = shm_->TakeRow(kind, worker_id);
+  if (child->row == kNoRow) {
+    Log(LogLevel::kError, "cannot start {}: too many processes still drain",
+        NameOf(kind, worker_id));
+    return false;
+  }
+  child->kind = kind;
+  child->worker_id = worker_id;
+  child->channel = std::move(ends->first);
+  child->started_ms = MonotonicMs();
+  child->acked = generation_;
+
+  ChildContext context;
+  context.kind = kind;
+  context.worker_id = worker_id;
+  context.row = child->row;
+  context.channel = std::move(ends->second);
+  context.shm = &*shm_;
+  context.config = config_;
+  context.generation = generation_;
+  context.sockets = &sockets_;
+  context.access_log_fd = logs_.access_fd();
+  // The child's copy of `child` is closed with the others': it is in the list before the fork.
+  Child& seated = *children_.emplace_back(std::move(child));
+  const uint32_t row = seated.row;
+  Result<pid_t> pid =
+      ForkChild(std::move(context), mains_, identity_, [this, kind] { BecomeChild(kind); });
+  if (!pid) {
+    Log(LogLevel::kError, "cannot start {}: {}", NameOf(kind, worker_id), pid.error().detail());
+    children_.pop_back();
+    shm_->ReleaseRow(row);
+    return false;
+  }
+  seated.pid = *pid;
+  shm_->row(row).pid.store(static_cast<uint32_t>(*pid));
+  Log(LogLevel::kInfo, "{} started, pid {}", NameOf(kind, worker_id), *pid);
+  RebalanceOwners();
+  return true;
+}
+
+// In the child: lets go of what is the master's. Write ends of siblings' channels above all, or
+// they would never see EOF.
+void Master::BecomeChild(ChildKind kind) {
+  children_.clear();
+  pid_file_.Abandon();
+  daemon_.Abandon();
+  config_memfd_.Reset();
+  if (options_.daemon) DetachStandardStreams();
+  // Sockets that are about to be closed are still to be drained by somebody; the message that
+  // closes them comes here too.
+  for (Retiring& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
+  retiring_.clear();
+  if (kind == ChildKind::kController) sockets_.sockets().clear();
+}
+
+void Master::Reap() {
+  for (;;) {
+    int wait_status = 0;
+    const pid_t pid = waitpid(-1, &wait_status, WNOHANG);
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid <= 0) return;
+    const auto found = std::find_if(children_.begin(), children_.end(),
+                                    [pid](const auto& child) { return child->pid == pid; });
+    if (found == children_.end()) continue;
+    const std::unique_ptr<Child> dead = std::move(*found);
+    children_.erase(found);
+    OnDeath(*dead, wait_status);
+  }
+}
+
+void Master::OnDeath(const Child& dead, int wait_status) {
+  // Its gauges stop counting now; its sockets go to the survivors now, with what waits in their
+  // queues.
+  shm_->ReleaseRow(dead.row);
+  const std::string name = NameOf(dead.kind, dead.worker_id);
+  const bool leaving = phase_ == Phase::kQuitting || phase_ == Phase::kStopping;
+  const bool expected = (leaving || dead.draining) && WIFEXITED(wait_status);
+  Log(expected ? LogLevel::kInfo : LogLevel::kError, "{} (pid {}) {}", name, dead.pid,
+      HowItDied(wait_status));
+  if (leaving) return;
+  RebalanceOwners();
+  if (dead.draining) return;
+
+  if (phase_ == Phase::kStarting && WIFEXITED(wait_status)) {
+    // It said why. What keeps a child from starting keeps the next one from it too.
+    exit_status_ = 1;
+    fprintf(stderr, "ultrabalancer: cannot start: %s failed (its log says why)\n", name.c_str());
+    BeginStop(("cannot start: " + name + " failed").c_str());
+    return;
+  }
+  Seat& seat = seats_[{dead.kind, dead.worker_id}];
+  const uint64_t now = MonotonicMs();
+  if (now - dead.started_ms >= kStableMs) seat.deaths = 0;
+  ++seat.deaths;
+  seat.due_ms = 0;
+  if (seat.deaths > 1) {
+    const uint64_t pause = std::min(kMaxBackOffMs, kBackOffMs << std::min(seat.deaths - 2, 10u));
+    seat.due_ms = now + pause;
+    Log(LogLevel::kWarn, "{} died {} times in a row: started again in {} ms", name, seat.deaths,
+        pause);
+  }
+}
+
+void Master::SendTo(Child& child, Message message) {
+  if (child.channel.fd() < 0) return;
+  // A child that is gone is buried when its SIGCHLD comes.
+  const Status status = child.outbox.Send(child.channel, std::move(message));
+  if (!status.ok() && status.code() != StatusCode::kClosed) {
+    Log(LogLevel::kError, "message to {}: {}", NameOf(child.kind, child.worker_id),
+        status.ToString());
+  }
+}
+
+void Master::SendToWorkers(const std::function<Message()>& make) {
+  for (const auto& child : children_) {
+    if (child->kind == ChildKind::kWorker && !child->draining) SendTo(*child, make());
+  }
+}
+
+void Master::ReceiveFrom(Child& child) {
+  for (int i = 0; i < kReceiveBatch && child.channel.fd() >= 0; ++i) {
+    Result<std::optional<Message>> received = child.channel.Receive();
+    if (received && !received->has_value()) return;
+    if (received) {
+      Handle(child, **received);
+      continue;
+    }
+    if (received.error().code() != StatusCode::kClosed) {
+      Log(LogLevel::kError, "channel of {}: {}", NameOf(child.kind, child.worker_id),
+          received.error().ToString());
+    }
+    // A child without a channel cannot be led. It is dead or about to be; if not, it is helped
+    // along.
+    child.channel.Close();
+    child.outbox.Clear();
+    if (child.kill_at_ms == 0) child.kill_at_ms = MonotonicMs() + kForkRetryMs;
+  }
+}
+
+bool Master::AllReady() const {
+  const size_t expected = workers_ + (mains_.controller != nullptr ? 1u : 0u);
+  return children_.size() >= expected &&
+         std::all_of(children_.begin(), children_.end(),
+                     [](const auto& child) { return child->ready; });
+}
+
+void Master::Handle(Child& child, const Message& message) {
+  switch (message.type) {
+    case MessageType::kReady:
+      child.ready = true;
+      child.acked = message.arg;
+      RebalanceOwners();
+      if (phase_ == Phase::kStarting && AllReady()) NowServing();
+      break;
+    case MessageType::kConfigAck:
+      child.acked = std::max(child.acked, message.arg);
+      if (!message.payload.empty()) {
+        child.refusal = NameOf(child.kind, child.worker_id) + ": " + message.payload;
+        Log(LogLevel::kError, "configuration {} refused by {}", message.arg, child.refusal);
+      }
+      break;
+    case MessageType::kReloadRequest:
+      reload_wanted_ = true;
+      reload_requests_.push_back(message.arg);
+      break;
+    default:
+      Log(LogLevel::kError, "{} sent a message that no child sends",
+          NameOf(child.kind, child.worker_id));
+      break;
+  }
+}
+
+// New sockets for all workers, as many a message as fit.
+void Master::SendListeners(const std::vector<uint32_t>& indexes) {
+  // Nobody's yet, whatever the index was before; or everybody's, which workers want to know on
+  // arrival.
+  for (const ListenSocket& socket : sockets_.sockets()) {
+    if (std::find(indexes.begin(), indexes.end(), socket.index) == indexes.end()) continue;
+    shm_->socket_owner(socket.index).store(socket.shared ? kAnyRow : kNoRow);
+  }
+  for (size_t begin = 0; begin < indexes.size(); begin += kListenerBatch) {
+    const size_t end = std::min(indexes.size(), begin + kListenerBatch);
+    const std::vector<uint32_t> batch(indexes.begin() + static_cast<std::ptrdiff_t>(begin),
+                                      indexes.begin() + static_cast<std::ptrdiff_t>(end));
+    SendToWorkers([&] {
+      Message message;
+      message.type = MessageType::kListeners;
+      message.payload = PackIndexes(batch);
+      for (const uint32_t index : batch) {
+        for (const ListenSocket& socket : sockets_.sockets()) {
+          if (socket.index == index)
+            message.fds.emplace_back(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 3));
+        }
+      }
+      return message;
+    });
+  }
+}
+
+void Master::RemoveListeners(const std::vector<ListenSocket>& sockets) {
+  constexpr size_t kBatch = Channel::kMaxPayload / sizeof(uint32_t);
+  for (size_t begin = 0; begin < sockets.size(); begin += kBatch) {
+    std::vector<uint32_t> batch;
+    for (size_t i = begin; i < std::min(sockets.size(), begin + kBatch); ++i)
+      batch.push_back(sockets[i].index);
+    SendToWorkers([&] {
+      Message message;
+      message.type = MessageType::kRemoveListeners;
+      message.payload = PackIndexes(batch);
+      return message;
+    });
+  }
+}
+
+// Splits each address's sockets over the workers that accept and tells them where anything changed.
+// A worker takes its share when it serves; while the first ones start, and where nobody serves,
+// those that are coming count.
+void Master::RebalanceOwners() {
+  std::vector<uint32_t> rows, coming;
+  for (const auto& child : children_) {
+    if (child->kind != ChildKind::kWorker || child->draining) continue;
+    coming.push_back(child->row);
+    if (child->ready) rows.push_back(child->row);
+  }
+  if (rows.empty() || phase_ == Phase::kStarting) rows = coming;
+
+  std::map<std::string, std::vector<const ListenSocket*>> addresses;
+  for (const ListenSocket& socket : sockets_.sockets())
+    addresses[socket.address].push_back(&socket);
+  for (const Retiring& retiring : retiring_) {
+    for (const ListenSocket& socket : retiring.sockets)
+      addresses["-" + socket.address].push_back(&socket);
+  }
+  bool changed = false;
+  for (const auto& [address, sockets] : addresses) {
+    std::vector<uint32_t> owners;
+    for (const ListenSocket* socket : sockets)
+      owners.push_back(shm_->socket_owner(socket->index).load());
+    const std::vector<uint32_t> next = AssignOwners(owners, rows);
+    for (size_t i = 0; i < sockets.size(); ++i) {
+      const uint32_t owner = sockets[i]->shared ? kAnyRow : next[i];
+      if (owner == owners[i]) continue;
+      shm_->socket_owner(sockets[i]->index).store(owner);
+      changed = true;
+    }
+  }
+  if (!changed) return;
+  shm_->header().owner_version.fetch_add(1);
+  SendToWorkers([] {
+    Message message;
+    message.type = MessageType::kOwners;
+    return message;
+  });
+}
+
+}  // namespace ub

@@ -1,0 +1,190 @@
+// The master's way from a configuration to forked children, and the way out.
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/master.h"
+#include "core/process_title.h"
+
+namespace ub {
+
+namespace {
+
+constexpr uint32_t kMaxSocketsPerAddress = 256;
+constexpr uint32_t kSocketsPerWorker = 8;
+constexpr uint64_t kPredecessorMs = 2000;
+
+}  // namespace
+
+Master::Master(MasterOptions options, ChildMains mains, MasterHooks hooks)
+    : options_(std::move(options)),
+      mains_(mains),
+      hooks_(std::move(hooks)),
+      config_(options_.config) {}
+
+int Master::Run() {
+  if (options_.daemon) {
+    // First of all: the pid file's lock and everything else belong to the process that stays.
+    Result<std::optional<int>> parent = daemon_.Begin();
+    if (!parent) {
+      fprintf(stderr, "ultrabalancer: %s\n", parent.error().detail().c_str());
+      return 1;
+    }
+    if (parent->has_value()) return **parent;
+  }
+  const Status started = Start();
+  if (!started.ok()) {
+    fprintf(stderr, "ultrabalancer: %s\n", started.detail().c_str());
+    if (config_->logging.file != "stderr" && logs_.error_fd() >= 0) {
+      Log(LogLevel::kError, "{}", started.detail());
+    }
+    CleanUp();
+    return 1;
+  }
+  while (phase_ != Phase::kStopping || !children_.empty()) {
+    Wait();
+    Act();
+  }
+  Log(LogLevel::kNotice, "the master leaves");
+  CleanUp();
+  return exit_status_;
+}
+
+Status Master::Start() {
+  SetProcessTitle("ultrabalancer: master process " + options_.command_line);
+  SetLogRole("master");
+  SetLogLevel(config_->logging.level);
+  Result<LogFiles> logs = LogFiles::Open(config_->logging);
+  if (!logs) return logs.error();
+  logs_.Replace(std::move(*logs));
+  if (options_.daemon && config_->logging.file == "stderr") {
+    Log(LogLevel::kWarn,
+        "logging.file is stderr, which a daemon closes: set a file to keep the log");
+  }
+  const uint64_t file_limit = RaiseFileLimit();
+  if (file_limit != 0 && file_limit < uint64_t{config_->max_connections} * 2) {
+    Log(LogLevel::kWarn,
+        "max_connections {} may need {} open files a worker, the limit is {} (ulimit -n)",
+        config_->max_connections, uint64_t{config_->max_connections} * 2, file_limit);
+  }
+  Result<Identity> identity = LookUpIdentity(*config_);
+  if (!identity) return identity.error();
+  identity_ = std::move(*identity);
+  if (!identity_.warning.empty()) Log(LogLevel::kWarn, "{}", identity_.warning);
+
+  // Before the sockets, so that a second instance hears whom it collides with rather than which
+  // port.
+  const std::string pid_path = PidPath();
+  Result<pid_t> running = ReadPidFile(pid_path);
+  if (running && *running != getpid() && !config_->pid_file.empty()) {
+    return Status(StatusCode::kExists, StatusSource::kSystem,
+                  "pid file " + pid_path + " is held by a running instance with pid " +
+                      std::to_string(*running) + " (stop it, or set another pid_file)");
+  }
+  // A pid file that nobody holds: the last master was killed, and its workers may be about to close
+  // the ports.
+  const uint64_t ports_until =
+      !running && access(pid_path.c_str(), F_OK) == 0 ? MonotonicMs() + kPredecessorMs : 0;
+  workers_ = EffectiveWorkers(*config_);
+  Status status = CreateSegment();
+  if (status.ok()) status = OpenSockets(ports_until);
+  if (status.ok() && hooks_.prepare) status = hooks_.prepare(*config_, *shm_);
+  if (!status.ok()) return status;
+  // From here on signals are ours. Until now the default applied: there was nothing to be put in
+  // order.
+  InstallSignals();
+  status = WritePidFile();
+  if (!status.ok()) return status;
+  shm_->header().config_generation.store(generation_);
+  WriteStatus(true, {});
+  return Status::Ok();
+}
+
+Status Master::CreateSegment() {
+  ShmLimits limits;
+  limits.backends = config_->shared_memory.max_backends;
+  // Room to double the workers while as many drain, and for the controller.
+  limits.processes = std::clamp<uint32_t>(workers_ * 4 + 8, 64, kMaxProcesses);
+  const auto wanted =
+      static_cast<uint32_t>(config_->listen.size()) * SocketsPerAddress(workers_) * 2;
+  limits.sockets = std::clamp<uint32_t>(wanted, limits.sockets, 65536);
+  if (workers_ + 1 > limits.processes) {
+    return Status::Config("workers: at most " + std::to_string(kMaxProcesses - 1) +
+                          " are possible");
+  }
+  Result<ShmSegment> shm = ShmSegment::Create(limits);
+  if (!shm) return shm.error();
+  shm_.emplace(std::move(*shm));
+  return Status::Ok();
+}
+
+Status Master::OpenSockets(uint64_t retry_until_ms) {
+  for (const ListenConfig& address : config_->listen) {
+    Status status = Status::Ok();
+    for (;;) {
+      status = sockets_.Open(address, SocketsPerAddress(workers_), shm_->sockets());
+      if (status.code() != StatusCode::kExists || MonotonicMs() >= retry_until_ms) break;
+      poll(nullptr, 0, 10);
+    }
+    if (!status.ok()) return status;
+  }
+  return Status::Ok();
+}
+
+std::string Master::PidPath() const {
+  if (!config_->pid_file.empty()) return config_->pid_file;
+  return geteuid() == 0 ? options_.default_pid_file : "";
+}
+
+Status Master::WritePidFile() {
+  const bool configured = !config_->pid_file.empty();
+  const std::string path = PidPath();
+  if (path.empty()) return Status::Ok();
+  Result<PidFile> file = PidFile::Create(path);
+  if (file) {
+    pid_file_ = std::move(*file);
+    return Status::Ok();
+  }
+  // Somebody else at a file that was asked for: an error. All other failures cost `-s SIGNAL`, not
+  // the service.
+  if (configured && file.error().code() == StatusCode::kExists) return file.error();
+  Log(LogLevel::kWarn, "no pid file: {}", file.error().detail());
+  return Status::Ok();
+}
+
+uint32_t Master::SocketsPerAddress(uint32_t workers) const {
+  return std::min(kMaxSocketsPerAddress, std::max(1u, workers) * kSocketsPerWorker);
+}
+
+void Master::NowServing() {
+  phase_ = Phase::kServing;
+  for (const ListenConfig& address : config_->listen) {
+    std::string where = address.text;
+    for (const ListenSocket& socket : sockets_.sockets()) {
+      const uint16_t port = BoundPort(socket.fd.get());
+      if (socket.address != address.text || port == 0 || address.port != 0) continue;
+      where += " (port " + std::to_string(port) + ")";
+      break;
+    }
+    Log(LogLevel::kNotice, "listening on {}", where);
+  }
+  Log(LogLevel::kNotice, "serving with {} worker{}", workers_, workers_ == 1 ? "" : "s");
+  daemon_.Ready();
+  // The log's descriptor is a copy of the terminal, which a daemon lets go of too.
+  if (options_.daemon && config_->logging.file == "stderr") ReopenLogs();
+}
+
+void Master::CleanUp() {
+  sockets_.UnlinkPaths();
+  if (pid_file_.held()) {
+    unlink(ReloadStatusPath(pid_file_.path()).c_str());
+    pid_file_.Remove();
+  }
+  SetLogFd(2);
+}
+
+}  // namespace ub

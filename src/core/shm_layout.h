@@ -1,0 +1,124 @@
+// The words of the shared segment. Everything here is a lock-free atomic or is written once before
+// it is published; indexes, never pointers. A process may be killed between any two instructions
+// and what is left stays meaningful: that is what these layouts are for.
+//
+// A change of any struct here is a change of kShmLayoutVersion. Lives in every process.
+#ifndef UB_CORE_SHM_LAYOUT_H_
+#define UB_CORE_SHM_LAYOUT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace ub {
+
+inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
+inline constexpr uint32_t kShmLayoutVersion = 1;
+inline constexpr size_t kCacheLine = 64;
+inline constexpr uint32_t kNoRow = UINT32_MAX;
+// As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
+inline constexpr uint32_t kAnyRow = UINT32_MAX - 1;
+
+static_assert(std::atomic<uint32_t>::is_always_lock_free);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+// Capacities, fixed when the segment is made.
+struct ShmLimits {
+  uint32_t processes = 64;   // rows: workers, controllers and draining ones that may live at once
+  uint32_t backends = 1024;  // slots of the backend table
+  uint32_t sockets = 4096;   // entries of the socket ownership table
+};
+
+struct alignas(kCacheLine) ShmHeader {
+  uint64_t magic;
+  uint32_t layout_version;
+  uint32_t total_processes, total_backends, total_sockets;
+  uint64_t total_bytes;
+  uint64_t created_unix_ms;
+  // Bumped by the controller after each change of the backend table; workers rebuild their view.
+  alignas(kCacheLine) std::atomic<uint64_t> table_version;
+  // Slots at or above this index were never used (it only grows): bounds every scan.
+  std::atomic<uint32_t> backend_high_water;
+  // Rows at or above this index were never used.
+  std::atomic<uint32_t> row_high_water;
+  // Bumped by the master after each change of the socket ownership table.
+  std::atomic<uint64_t> owner_version;
+  // Newest configuration that the master handed out.
+  std::atomic<uint64_t> config_generation;
+  // Bit r set: row r belongs to a living process and its gauges count.
+  alignas(kCacheLine) std::atomic<uint64_t> live_rows[16];
+};
+inline constexpr uint32_t kMaxProcesses = 16 * 64;
+
+enum class RowState : uint32_t { kFree, kLive, kDraining };
+enum class ChildKind : uint32_t { kNone, kWorker, kController };
+
+// One row a process. `state`, `pid`, `kind`, `worker_id` are the master's; the rest has one writer,
+// the process. Counters are never zeroed: the next process that takes the row goes on counting.
+struct alignas(kCacheLine) ProcessRow {
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> pid;
+  std::atomic<uint32_t> kind;
+  std::atomic<uint32_t> worker_id;
+  std::atomic<uint64_t> table_ack;   // the table version that this process works by
+  std::atomic<uint64_t> config_ack;  // the configuration generation that it works by
+  std::atomic<uint64_t> owner_ack;   // the owner version that it follows
+  // Gauge: client connections open in this process. Zeroed by the master when the process is gone.
+  alignas(kCacheLine) std::atomic<uint32_t> connections;
+  // Counters.
+  alignas(kCacheLine) std::atomic<uint64_t> accepted;
+  std::atomic<uint64_t> requests;
+  std::atomic<uint64_t> responses[6];  // by class: [1] 1xx … [5] 5xx; [0] closed without an answer
+  std::atomic<uint64_t> bytes_received, bytes_sent;  // client side
+  std::atomic<uint64_t> retries;
+  std::atomic<uint64_t> upstream_connects, upstream_reuses;
+};
+
+// Counters of one backend in one process; one writer.
+struct alignas(kCacheLine) BackendCounters {
+  std::atomic<uint64_t> requests, failures, retries;
+  std::atomic<uint64_t> bytes_sent, bytes_received;  // backend side
+  std::atomic<uint64_t> connects;
+};
+
+enum class SlotState : uint32_t { kFree, kActive, kRemoved };
+enum class AdminState : uint32_t { kReady, kDrain, kMaint };
+enum class HealthState : uint32_t { kUnknown, kUp, kDegraded, kDown, kRecovering };
+
+inline constexpr size_t kSlotAddressBytes = 128;  // holds a sockaddr_un (110)
+inline constexpr size_t kSlotTextBytes = 128;
+
+// One (pool, address). Only the controller writes the first part (the master fills it once before
+// any fork).
+struct alignas(kCacheLine) BackendSlot {
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> generation;  // grows with each reuse of the slot; reports carry it
+  std::atomic<uint32_t> pool;        // index of the pool; 0 is `default`
+  std::atomic<uint32_t> order;       // place in the configuration
+  std::atomic<uint32_t> weight;
+  std::atomic<uint32_t> max_connections;  // 0: no limit
+  std::atomic<uint32_t> backup;
+  std::atomic<uint32_t> admin;             // AdminState
+  std::atomic<uint64_t> removed_version;   // table version at which it was removed
+  std::atomic<uint64_t> slow_start_since;  // CLOCK_MONOTONIC ns when it came back, 0: none
+  // Written by the controller's prober, read by all.
+  alignas(kCacheLine) std::atomic<uint32_t> health;       // HealthState
+  std::atomic<uint32_t> probe_failures, probe_successes;  // consecutive
+  std::atomic<uint32_t>
+      passive_failures;  // consecutive, reported by workers; taken back by the prober
+  // Written by whoever picks or reports.
+  alignas(kCacheLine)
+      std::atomic<uint64_t> breaker;  // packed: state, epoch, deadline; see circuit_breaker
+  std::atomic<uint64_t> breaker_counts;
+  std::atomic<uint64_t> ewma;  // packed: response time, stamp; see fastest_response
+  std::atomic<uint64_t> last_used;
+  // Written before `state` becomes kActive, constant for the slot's generation.
+  alignas(kCacheLine) unsigned char address[kSlotAddressBytes];  // a sockaddr
+  uint32_t address_bytes;
+  char address_text[kSlotTextBytes];  // "10.0.0.1:80", NUL-terminated
+  char name[kSlotTextBytes];
+};
+
+}  // namespace ub
+
+#endif  // UB_CORE_SHM_LAYOUT_H_

@@ -1,0 +1,113 @@
+// One socket: edge-triggered, registered once, written at once and only then waited for.
+//
+// Readiness is remembered: the kernel tells of an edge, the owner reads when it wants to (not reading is back-pressure)
+// until the socket is empty. Unsent bytes are kept in a pooled buffer; the owner stops producing while congested().
+// Owned by unique_ptr; must not die inside its own callback: give it to EventLoop::Retire. Worker and controller.
+#ifndef UB_EVENT_CONNECTION_H_
+#define UB_EVENT_CONNECTION_H_
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "core/status.h"
+#include "core/unique_fd.h"
+#include "event/buffer.h"
+#include "event/event_loop.h"
+#include "event/fd_watcher.h"
+#include "event/transport.h"
+
+namespace ub {
+
+class ConnectionHandler {
+ public:
+  virtual ~ConnectionHandler() = default;
+  // A connect that was under way has ended; `error` is 0 or its errno.
+  virtual void OnConnected(int error) = 0;
+  // Bytes, the end of the stream or an error wait to be read (an edge: read until kWouldBlock, or come back by
+  // readable()).
+  virtual void OnReadable() = 0;
+  // What was congested has all been sent.
+  virtual void OnWritable() = 0;
+  // The deadline set by SetDeadline passed.
+  virtual void OnDeadline() = 0;
+};
+
+class Connection : public Retirable {
+ public:
+  // Takes a connected, non-blocking socket.
+  Connection(EventLoop* loop, UniqueFd fd, Transport* transport, ConnectionHandler* handler);
+  ~Connection() override;
+
+  // Opens a socket to `address`. *connected: it is there already and OnConnected will not be called.
+  // Errors: kRefused, kExhausted, kSystem, retryable ones marked so.
+  static Result<std::unique_ptr<Connection>> Connect(EventLoop* loop, const sockaddr* address, socklen_t bytes,
+                                                     ConnectionHandler* handler, bool* connected);
+  // Registers with the loop. Once.
+  Status Start();
+  // Closes the socket now and has the object deleted at the end of the turn; no handler is called any more.
+  static void Retire(std::unique_ptr<Connection> connection);
+
+  void set_handler(ConnectionHandler* handler) { handler_ = handler; }
+  int fd() const { return fd_.get(); }
+  EventLoop* loop() { return loop_; }
+
+  // One read. kWouldBlock without a system call where the socket is known to be empty.
+  IoResult Read(char* data, size_t capacity);
+  // A read may give something now.
+  bool readable() const { return readable_; }
+  // The peer has ended its direction, though bytes before that may wait.
+  bool peer_ended() const { return peer_ended_; }
+  // Have OnReadable called in the next turn, to let others have theirs.
+  void ReadSoon() { loop_->RunSoon(&read_soon_); }
+
+  // Sends the pieces in order; what the socket does not take now is kept. False: the connection is broken (write_error).
+  bool Write(std::span<const iovec> pieces);
+  bool Write(std::string_view bytes);
+  // Bytes are kept: stop producing until OnWritable.
+  bool congested() const { return !unsent_.empty(); }
+  size_t unsent_bytes() const { return unsent_.size(); }
+  int write_error() const { return write_error_; }
+  // Bytes that the socket took, ever: whether a slow reader moves at all.
+  uint64_t sent_bytes() const { return sent_bytes_; }
+
+  // Ends the sending direction once everything is sent.
+  void ShutdownWrite();
+  // Has the close send a reset, so that the peer cannot take a cut stream for a whole one.
+  void ResetOnClose();
+
+  // One deadline a connection; see Timer for the cost.
+  void SetDeadline(uint64_t deadline_ns) { timer_.Set(deadline_ns); }
+  void CancelDeadline() { timer_.Cancel(); }
+  bool has_deadline() const { return timer_.active(); }
+
+ private:
+  static void OnEvent(void* self, unsigned what);
+  static void OnTimer(void* self);
+  static void OnReadSoon(void* self);
+  void HandleEvent(unsigned what);
+  void Keep(std::span<const iovec> pieces, size_t skip);
+  bool Flush();
+
+  EventLoop* loop_;
+  ConnectionHandler* handler_;
+  Transport* transport_;
+  UniqueFd fd_;
+  bool connecting_ = false;
+  bool readable_ = false;
+  bool peer_ended_ = false;
+  bool shutdown_wanted_ = false;
+  int write_error_ = 0;
+  uint64_t sent_bytes_ = 0;
+  Buffer unsent_;
+  Timer timer_;
+  Task read_soon_;
+  FdWatcher watcher_;
+};
+
+}  // namespace ub
+
+#endif  // UB_EVENT_CONNECTION_H_

@@ -1,0 +1,71 @@
+#include "event/listener.h"
+
+#include <cerrno>
+
+#include "core/log.h"
+
+namespace ub {
+
+Listener::Listener(EventLoop* loop, int fd, ListenerHandler* handler)
+    : loop_(loop), fd_(fd), handler_(handler), resume_(&loop->timers(), &Listener::OnResume, this) {}
+
+Status Listener::Start() { return watcher_.Watch(loop_, fd_, FdWatcher::kRead, &Listener::OnReady, this); }
+
+void Listener::OnReady(void* self, unsigned) {
+  auto* listener = static_cast<Listener*>(self);
+  for (int i = 0; i < kBatch && listener->AcceptOne(); ++i) {
+  }
+}
+
+void Listener::OnResume(void* self) {
+  auto* listener = static_cast<Listener*>(self);
+  listener->paused_ = false;
+  if (Status status = listener->Start(); !status.ok()) listener->Pause();
+}
+
+void Listener::Drain() {
+  resume_.Cancel();
+  watcher_.Unwatch();
+  paused_ = true;  // a pause in here must not start it again
+  while (AcceptOne()) {
+  }
+  resume_.Cancel();
+}
+
+void Listener::Pause() {
+  if (paused_) return;
+  paused_ = true;
+  watcher_.Unwatch();
+  resume_.Set(loop_->now_ns() + kPauseNs);
+}
+
+bool Listener::AcceptOne() {
+  if (!handler_->TakePlace()) {
+    Pause();
+    return false;
+  }
+  sockaddr_storage peer{};
+  socklen_t bytes = sizeof peer;
+  UniqueFd fd(accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd.valid()) {
+    handler_->OnAccept(std::move(fd), peer);
+    return true;
+  }
+  const int error = errno;
+  handler_->GiveBackPlace();
+  switch (error) {
+    case EAGAIN:
+      return false;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      Log(LogLevel::kWarn, "accept paused: {}", Status::System("accept", error).detail());
+      Pause();
+      return false;
+    default:
+      return true;  // ECONNABORTED and the network's errors (accept(2)): that one is gone, go on
+  }
+}
+
+}  // namespace ub

@@ -1,0 +1,49 @@
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "event/transport.h"
+
+namespace ub {
+namespace {
+
+IoResult FromErrno() {
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return {IoState::kWouldBlock, 0, 0};
+  return {IoState::kError, errno, 0};
+}
+
+class Plain final : public Transport {
+ public:
+  IoResult Read(int fd, char* data, size_t capacity) override {
+    for (;;) {
+      const ssize_t n = recv(fd, data, capacity, 0);
+      if (n > 0) return {IoState::kOk, 0, static_cast<size_t>(n)};
+      if (n == 0) return {IoState::kEof, 0, 0};
+      if (errno != EINTR) return FromErrno();
+    }
+  }
+
+  IoResult Write(int fd, const iovec* pieces, int count, bool more) override {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(pieces);
+    message.msg_iovlen = static_cast<size_t>(count);
+    for (;;) {
+      const ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+      if (n >= 0) return {IoState::kOk, 0, static_cast<size_t>(n)};
+      if (errno != EINTR) return FromErrno();
+    }
+  }
+
+  void ShutdownWrite(int fd) override { shutdown(fd, SHUT_WR); }
+  bool short_read_means_empty() const override { return true; }
+  bool can_splice() const override { return true; }
+};
+
+}  // namespace
+
+Transport* PlainTransport() {
+  static Plain plain;
+  return &plain;
+}
+
+}  // namespace ub

@@ -1,0 +1,166 @@
+#include "http/forward_headers.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace ub {
+namespace {
+
+// Appends to a reserved run of bytes; the room was reckoned before.
+class Pen {
+ public:
+  explicit Pen(char* at) : start_(at), at_(at) {}
+  void Put(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void Field(std::string_view name, std::string_view value) {
+    Put(name);
+    Put(": ");
+    Put(value);
+    Put("\r\n");
+  }
+  void Number(uint64_t value) { at_ = std::to_chars(at_, at_ + 20, value).ptr; }
+  size_t written() const { return static_cast<size_t>(at_ - start_); }
+
+ private:
+  char* const start_;
+  char* at_;
+};
+
+// Bytes that the fields take when written: name, ": ", value, CRLF.
+size_t FieldBytes(const HeaderList& headers) {
+  size_t bytes = 0;
+  for (const HeaderField& field : headers) bytes += field.name.size() + field.value.size() + 4;
+  return bytes;
+}
+
+// Fields that are written by the proxy itself or that it lives by: naming them in Connection has no effect.
+bool IsProtected(HeaderId id) {
+  return id == HeaderId::kHost || id == HeaderId::kContentLength || id == HeaderId::kTransferEncoding ||
+         id == HeaderId::kDate || id == HeaderId::kXRequestId;
+}
+
+bool ListedInConnection(const HeaderList& headers, std::string_view name) {
+  return std::any_of(headers.begin(), headers.end(), [&](const HeaderField& field) {
+    return field.id == HeaderId::kConnection && ListHasToken(field.value, name);
+  });
+}
+
+// Connection values that name no other field, which is nearly always.
+bool IsPlainOption(std::string_view value) {
+  return EqualsIgnoreCase(value, "keep-alive") || EqualsIgnoreCase(value, "close");
+}
+
+void PutFraming(const Framing& framing, Pen* pen) {
+  if (framing.kind == BodyKind::kChunked) {
+    pen->Put("Transfer-Encoding: chunked\r\n");
+  } else if (framing.kind == BodyKind::kLength) {
+    pen->Put("Content-Length: ");
+    pen->Number(framing.content_length);
+    pen->Put("\r\n");
+  }
+}
+
+// Fields of a request that the proxy replaces by its own.
+bool IsReplaced(const HeaderField& field, const ForwardedConfig& settings) {
+  switch (field.id) {
+    case HeaderId::kHost:
+    case HeaderId::kContentLength:
+    case HeaderId::kXForwardedFor:
+    case HeaderId::kXForwardedHost:
+    case HeaderId::kXForwardedProto:
+    case HeaderId::kXRealIp:
+    case HeaderId::kForwarded:  // an untrusted peer's word must not reach a backend that prefers RFC 7239
+      return true;
+    case HeaderId::kXRequestId:
+      return settings.x_request_id;
+    default:
+      return false;
+  }
+}
+
+constexpr size_t kOwnFieldsBytes = 512;  // names and fixed values of every field that the proxy adds
+
+}  // namespace
+
+bool IsHopByHop(const HeaderField& field) {
+  switch (field.id) {
+    case HeaderId::kConnection:
+    case HeaderId::kKeepAlive:
+    case HeaderId::kProxyConnection:
+    case HeaderId::kTe:
+    case HeaderId::kTransferEncoding:
+    case HeaderId::kUpgrade:
+    case HeaderId::kHttp2Settings:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void RemoveHopByHop(HeaderList* headers) {
+  const bool listed = std::any_of(headers->begin(), headers->end(), [](const HeaderField& field) {
+    return field.id == HeaderId::kConnection && !IsPlainOption(field.value);
+  });
+  if (listed) {
+    std::erase_if(*headers, [headers](const HeaderField& field) {
+      return !IsProtected(field.id) && !IsHopByHop(field) && ListedInConnection(*headers, field.name);
+    });
+  }
+  std::erase_if(*headers, IsHopByHop);
+}
+
+void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const ForwardedConfig& settings,
+                           std::string_view request_id, std::string_view fallback_host, Buffer* out) {
+  RemoveHopByHop(&head->headers);
+  const std::string_view host = head->authority.empty() ? fallback_host : head->authority;
+  const size_t room = head->method_text.size() + head->target.size() + FieldBytes(head->headers) + 2 * host.size() +
+                      request_id.size() + kOwnFieldsBytes;
+  Pen pen(out->Reserve(room));
+  pen.Put(head->method_text);
+  pen.Put(" ");
+  pen.Put(head->target);
+  pen.Put(" HTTP/1.1\r\n");
+  pen.Field("Host", host);
+  for (const HeaderField& field : head->headers) {
+    if (!IsReplaced(field, settings)) pen.Field(field.name, field.value);
+  }
+  if (settings.x_forwarded) {
+    std::array<char, PeerAddress::kMaxText> text;
+    const std::string_view ip = client.peer.Text(&text);
+    pen.Field("X-Forwarded-For", ip);
+    pen.Field("X-Real-IP", ip);
+    pen.Field("X-Forwarded-Proto", client.tls ? "https" : "http");
+    pen.Field("X-Forwarded-Host", host);
+  }
+  if (settings.x_request_id) pen.Field("X-Request-ID", request_id);
+  PutFraming({head->body, head->content_length}, &pen);
+  pen.Put("\r\n");
+  out->Commit(pen.written());
+}
+
+void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
+                            std::string_view request_id, Buffer* out) {
+  RemoveHopByHop(&head->headers);
+  Pen pen(out->Reserve(head->reason.size() + FieldBytes(head->headers) + request_id.size() + kOwnFieldsBytes));
+  pen.Put("HTTP/1.1 ");
+  pen.Number(head->status);
+  pen.Put(" ");
+  pen.Put(head->reason);
+  pen.Put("\r\n");
+  for (const HeaderField& field : head->headers) {
+    if (field.id == HeaderId::kContentLength) continue;
+    if (field.id == HeaderId::kXRequestId && !request_id.empty()) continue;
+    pen.Field(field.name, field.value);
+  }
+  if (!request_id.empty()) pen.Field("X-Request-ID", request_id);
+  PutFraming(framing, &pen);
+  if (connection == ConnectionOption::kClose) pen.Put("Connection: close\r\n");
+  if (connection == ConnectionOption::kKeepAlive) pen.Put("Connection: keep-alive\r\n");
+  pen.Put("\r\n");
+  out->Commit(pen.written());
+}
+
+}  // namespace ub

@@ -1,0 +1,49 @@
+// What a proxy changes in a head on its way (RFC 9110 section 7.6, RFC 9112): hop-by-hop fields go, framing is written
+// anew, the backend is told who the client is.
+//
+// Pure functions from a parsed head to bytes. Worker process; no allocation beyond the buffer that is written to.
+#ifndef UB_HTTP_FORWARD_HEADERS_H_
+#define UB_HTTP_FORWARD_HEADERS_H_
+
+#include <string_view>
+
+#include "core/config.h"
+#include "event/address.h"
+#include "event/buffer.h"
+#include "http/message.h"
+
+namespace ub {
+
+// Who sent a request, and how it came in.
+struct ClientInfo {
+  PeerAddress peer;
+  bool tls = false;
+};
+
+// Fields that concern one connection only and never travel on: the fixed list, and whatever Connection names.
+bool IsHopByHop(const HeaderField& field);
+
+// Removes them, fields that Connection lists included. Fields that the proxy itself relies on cannot be removed by
+// listing them.
+void RemoveHopByHop(HeaderList* headers);
+
+// How the head that is written announces its body.
+struct Framing {
+  BodyKind kind = BodyKind::kNone;
+  uint64_t content_length = 0;  // with kLength
+};
+
+// The request head as a backend gets it: always HTTP/1.1. `head` loses its hop-by-hop fields. `fallback_host` is sent
+// where an HTTP/1.0 client named none.
+void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const ForwardedConfig& settings,
+                           std::string_view request_id, std::string_view fallback_host, Buffer* out);
+
+enum class ConnectionOption : uint8_t { kNone, kClose, kKeepAlive };
+
+// The response head as a client gets it. `head` loses its hop-by-hop fields. `request_id` empty: none is sent.
+void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
+                            std::string_view request_id, Buffer* out);
+
+}  // namespace ub
+
+#endif  // UB_HTTP_FORWARD_HEADERS_H_

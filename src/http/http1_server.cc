@@ -1,0 +1,342 @@
+#include "http/http1_server.h"
+
+#include <sys/socket.h>
+
+#include <array>
+
+#include "core/log.h"
+#include "http/proxy_session.h"
+
+namespace ub {
+namespace {
+
+constexpr size_t kHeadReadBytes = 16 * 1024;  // of a pipeline, this much is taken in at once
+constexpr uint32_t kLingerMs = 2000;
+constexpr int kMaxRounds = 16;
+
+Status ClientStatus(StatusCode code, std::string detail) {
+  return Status(code, StatusSource::kClient, std::move(detail));
+}
+
+}  // namespace
+
+Http1Server::Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer)
+    : context_(context),
+      owner_(owner),
+      connection_(std::make_unique<Connection>(context->loop, std::move(fd), PlainTransport(), this)),
+      input_(&context->loop->buffers()) {
+  client_.peer = peer;
+}
+
+Http1Server::~Http1Server() = default;
+
+Status Http1Server::Start() {
+  SetDeadline(config().timeout.idle_ms);
+  return connection_->Start();
+}
+
+void Http1Server::SetDeadline(uint32_t ms) { connection_->SetDeadline(context_->loop->now_ns() + MsToNs(ms)); }
+
+void Http1Server::OnReadable() {
+  if (processing_) return;
+  processing_ = true;
+  int rounds = 0;
+  while (Round()) {
+    if (++rounds == kMaxRounds && state_ != State::kClosed) {
+      connection_->ReadSoon();
+      break;
+    }
+  }
+  processing_ = false;
+}
+
+bool Http1Server::Round() {
+  switch (state_) {
+    case State::kIdle:
+    case State::kHead: return ReadHead();
+    case State::kExchange: return reader_.done() ? ClientIsGone() : ReadBody();
+    case State::kFlushing:
+    case State::kLingering: return DropInput();
+    case State::kClosed: return false;
+  }
+  return false;
+}
+
+bool Http1Server::ReadHead() {
+  // A client that does not read its responses gets no further ones made.
+  if (connection_->congested()) return false;
+  if (unparsed_) {
+    unparsed_ = false;
+    return TakeHead(input_.data(), input_.size(), false);
+  }
+  const bool in_scratch = input_.empty();
+  char* to = in_scratch ? context_->loop->scratch().data() : input_.Reserve(kHeadReadBytes / 4);
+  const size_t room = in_scratch ? kHeadReadBytes : input_.room();
+  const IoResult result = connection_->Read(to, room);
+  if (result.state == IoState::kWouldBlock) return false;
+  if (result.state != IoState::kOk) {  // the client left between requests, or in the middle of a head
+    Close();
+    return false;
+  }
+  Add(context_->counters->bytes_received, result.bytes);
+  if (state_ == State::kIdle) {
+    state_ = State::kHead;
+    SetDeadline(config().timeout.header_ms);
+  }
+  if (in_scratch) return TakeHead(to, result.bytes, true);
+  input_.Commit(result.bytes);
+  return TakeHead(input_.data(), input_.size(), false);
+}
+
+bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
+  if (state_ == State::kIdle) {  // a pipelined one, there already
+    state_ = State::kHead;
+    SetDeadline(config().timeout.header_ms);
+  }
+  const LimitsConfig& limits = config().limits;
+  const ParseLimits parse_limits{limits.header_bytes, limits.headers, limits.uri_bytes};
+  RequestHead* head = &context_->request_head;
+  const ParseOutcome outcome = ParseRequestHead({bytes, count}, cursor_, parse_limits, head);
+  if (outcome.verdict == ParseVerdict::kIncomplete) {
+    if (in_scratch) input_.Append({bytes, count});
+    return true;
+  }
+  cursor_ = HeadCursor();
+  if (outcome.verdict == ParseVerdict::kBad) {
+    Refuse(outcome.status, outcome.reason);
+    return true;
+  }
+  requests_++;
+  client_closes_ = !head->keep_alive;
+  keep_alive_ = head->keep_alive;
+  minor_zero_ = head->minor_version == 0;
+  head_request_ = head->method == Method::kHead;
+  head_sent_ = until_close_ = false;
+  half_closed_ok_ = connection_->peer_ended();
+  reader_.Begin(head->body, head->content_length);
+  StartExchange(bytes + head->bytes, count - head->bytes, in_scratch, head->bytes);
+  return true;
+}
+
+void Http1Server::StartExchange(char* rest, size_t count, bool in_scratch, size_t head_bytes) {
+  state_ = State::kExchange;
+  const BodyReader::Piece piece = reader_.Take(rest, count);
+  if (piece.error != nullptr) {
+    Refuse(400, piece.error);
+    return;
+  }
+  // What lies behind this request is kept before anybody can use the scratch memory again.
+  if (in_scratch) input_.Append({rest + piece.consumed, count - piece.consumed});
+  unparsed_ = piece.consumed < count;
+  if (piece.end) {
+    connection_->CancelDeadline();
+  } else {
+    SetDeadline(config().timeout.request_ms);
+  }
+  // The head's slices point into input_ if it was not in the scratch memory: the buffer is held until it was used.
+  Buffer whole;
+  if (!in_scratch) {
+    whole = std::move(input_);
+    input_ = Buffer(&context_->loop->buffers());
+    const size_t used = head_bytes + piece.consumed;
+    if (whole.size() > used) input_.Append(whole.view().substr(used));
+  }
+  ProxySession* session = context_->sessions.Take(context_);
+  handler_ = session;
+  session->Begin(this, &context_->request_head, piece.data, piece.end,
+                 piece.end ? reader_.trailers() : std::string_view());
+}
+
+void Http1Server::Refuse(uint16_t status, const char* reason) {
+  std::array<char, PeerAddress::kMaxText> text;
+  Log(LogLevel::kInfo, "client {}: {} ({})", client_.peer.Text(&text), reason, status);
+  state_ = State::kExchange;
+  keep_alive_ = client_closes_ = false;
+  head_request_ = head_sent_ = until_close_ = minor_zero_ = false;
+  input_.Clear();
+  unparsed_ = false;
+  // Framing is lost: nothing more can be read as HTTP.
+  reader_.Begin(BodyKind::kUntilClose, 0);
+  ProxySession* session = context_->sessions.Take(context_);
+  handler_ = session;
+  session->Refuse(this, status, false, false);
+}
+
+bool Http1Server::ReadBody() {
+  if (handler_ == nullptr || !handler_->WantsBody()) return false;
+  const std::span<char> scratch = context_->loop->scratch();
+  size_t room = scratch.size();
+  if (reader_.kind() == BodyKind::kLength && reader_.left() + kHeadReadBytes < room) {
+    room = static_cast<size_t>(reader_.left()) + kHeadReadBytes;
+  }
+  const IoResult result = connection_->Read(scratch.data(), room);
+  if (result.state == IoState::kWouldBlock) return false;
+  if (result.state != IoState::kOk) {
+    FailExchange(ClientStatus(StatusCode::kClosed, "the client left in the middle of its request"), false);
+    return false;
+  }
+  Add(context_->counters->bytes_received, result.bytes);
+  const BodyReader::Piece piece = reader_.Take(scratch.data(), result.bytes);
+  if (piece.error != nullptr) {
+    keep_alive_ = false;
+    FailExchange(ClientStatus(StatusCode::kProtocol, piece.error), true);
+    return true;
+  }
+  if (piece.end) {
+    input_.Append({scratch.data() + piece.consumed, result.bytes - piece.consumed});
+    unparsed_ = !input_.empty();
+    half_closed_ok_ = connection_->peer_ended();
+    connection_->CancelDeadline();
+  } else {
+    SetDeadline(config().timeout.request_ms);
+  }
+  handler_->OnRequestBody(piece.data, piece.end, piece.end ? reader_.trailers() : std::string_view());
+  return true;
+}
+
+bool Http1Server::ClientIsGone() {
+  // Called for a sign of life while the response is awaited: pipelined bytes stay where they are, an end or an error means
+  // that nobody waits for the answer. (A client that ended its direction together with its request is waiting.)
+  if (!connection_->readable() || handler_ == nullptr) return false;
+  if (connection_->peer_ended() && half_closed_ok_) return false;
+  char byte;
+  const ssize_t n = recv(connection_->fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (n > 0) return false;
+  if (n < 0 && errno == EAGAIN) return false;
+  FailExchange(ClientStatus(StatusCode::kClosed, "the client left before its response"), false);
+  return false;
+}
+
+void Http1Server::FailExchange(const Status& status, bool can_answer) {
+  if (handler_ != nullptr) handler_->OnStreamFailed(status, can_answer && !head_sent_);
+}
+
+bool Http1Server::DropInput() {
+  const std::span<char> scratch = context_->loop->scratch();
+  const IoResult result = connection_->Read(scratch.data(), scratch.size());
+  if (result.state == IoState::kOk) return true;
+  if (result.state == IoState::kWouldBlock) return false;
+  if (state_ == State::kLingering || result.state == IoState::kError) Close();
+  return false;
+}
+
+void Http1Server::ResumeBody() {
+  if (connection_->readable()) OnReadable();
+}
+
+void Http1Server::OnWritable() {
+  if (state_ == State::kFlushing) {
+    CloseGracefully();
+  } else if (state_ == State::kIdle) {
+    BecomeIdle();
+  } else if (state_ == State::kExchange && handler_ != nullptr) {
+    if (reader_.done()) connection_->CancelDeadline();
+    handler_->OnStreamWritable();
+  }
+}
+
+void Http1Server::OnDeadline() {
+  switch (state_) {
+    case State::kIdle:
+      if (connection_->congested()) break;
+      Close();
+      return;
+    case State::kLingering:
+      Close();
+      return;
+    case State::kHead:
+      Refuse(408, "the head did not come in time");
+      OnReadable();
+      return;
+    case State::kFlushing:
+    case State::kExchange:
+      break;
+    case State::kClosed:
+      return;
+  }
+  if (connection_->congested()) {
+    if (progress_ == connection_->sent_bytes()) {
+      if (state_ == State::kExchange) {
+        FailExchange(ClientStatus(StatusCode::kTimeout, "the client does not read"), false);
+      } else {
+        Close();
+      }
+      return;
+    }
+    progress_ = connection_->sent_bytes();
+  } else if (state_ == State::kExchange && !reader_.done() && handler_->WantsBody()) {
+    keep_alive_ = false;
+    FailExchange(ClientStatus(StatusCode::kTimeout, "the body did not come in time"), true);
+    return;
+  }
+  SetDeadline(config().timeout.request_ms);
+}
+
+void Http1Server::Finish(bool complete) {
+  handler_ = nullptr;
+  if (!complete) {
+    // Where nothing else marks the end of the response, only a reset tells that it was cut.
+    if (until_close_ || connection_->congested()) connection_->ResetOnClose();
+    Close();
+    return;
+  }
+  if (connection_->write_error() != 0) {
+    Close();
+  } else if (keep_alive_ && reader_.done()) {
+    BecomeIdle();
+  } else {
+    keep_alive_ = false;
+    input_.Clear();
+    CloseGracefully();
+  }
+}
+
+void Http1Server::BecomeIdle() {
+  state_ = State::kIdle;
+  if (connection_->congested()) {
+    progress_ = connection_->sent_bytes();
+    SetDeadline(config().timeout.request_ms);
+    return;
+  }
+  SetDeadline(config().timeout.idle_ms);
+  // A pipelined request may be here, or an edge that was left unread.
+  if (!processing_ && (unparsed_ || connection_->readable())) OnReadable();
+}
+
+void Http1Server::CloseGracefully() {
+  if (connection_->congested()) {
+    state_ = State::kFlushing;
+    progress_ = connection_->sent_bytes();
+    SetDeadline(config().timeout.request_ms);
+    return;
+  }
+  // A client that announced the end sends nothing more. To any other, closing with its bytes unread would be a reset that
+  // can overtake the response.
+  if (client_closes_ && reader_.done()) {
+    Close();
+    return;
+  }
+  state_ = State::kLingering;
+  connection_->ShutdownWrite();
+  SetDeadline(kLingerMs);
+  if (!processing_ && connection_->readable()) OnReadable();
+}
+
+void Http1Server::Abort() {
+  if (state_ == State::kClosed) return;
+  if (state_ == State::kExchange && handler_ != nullptr) {
+    FailExchange(Status(StatusCode::kUnavailable, StatusSource::kProxy, "the drain's deadline passed"), false);
+  } else {
+    Close();
+  }
+}
+
+void Http1Server::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  input_.Clear();
+  Connection::Retire(std::move(connection_));
+  owner_->OnServerClosed(this);
+}
+
+}  // namespace ub

@@ -1,0 +1,111 @@
+// A client's HTTP/1 connection: reads requests one after another, gives each to a session, writes its response.
+//
+// The stream of the one exchange that is under way. Pipelined requests wait unread, or in a pooled buffer where they came
+// along with others. Owned by its worker's list; leaves it by itself. An idle one holds this object and no buffer.
+#ifndef UB_HTTP_HTTP1_SERVER_H_
+#define UB_HTTP_HTTP1_SERVER_H_
+
+#include <list>
+#include <memory>
+
+#include "event/connection.h"
+#include "http/body.h"
+#include "http/http1_parser.h"
+#include "http/stream.h"
+#include "http/worker_context.h"
+
+namespace ub {
+
+class Http1Server;
+
+// Who owns the connections: told when one is over.
+class ServerOwner {
+ public:
+  virtual ~ServerOwner() = default;
+  virtual void OnServerClosed(Http1Server* server) = 0;
+};
+
+class Http1Server final : public ConnectionHandler, public ServerStream, public Retirable {
+ public:
+  Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer);
+  ~Http1Server() override;
+  Status Start();
+
+  // Nothing is under way on it.
+  bool idle() const { return state_ == State::kIdle; }
+  // Breaks it off, whatever it does (the drain's deadline).
+  void Abort();
+
+  // ConnectionHandler
+  void OnConnected(int) override {}
+  void OnReadable() override;
+  void OnWritable() override;
+  void OnDeadline() override;
+
+  // ServerStream
+  const ClientInfo& client() const override { return client_; }
+  std::string LocalHost() const override;
+  void SendInterim(ResponseHead* head) override;
+  void SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) override;
+  void SendBody(std::string_view data, bool end, std::string_view trailers) override;
+  void SendError(ErrorPage page) override;
+  bool congested() const override { return connection_->congested(); }
+  void ResumeBody() override;
+  void Finish(bool complete) override;
+
+ private:
+  friend class Worker;  // its place in the worker's list
+  enum class State : uint8_t {
+    kIdle,      // between two requests
+    kHead,      // part of a head has come
+    kExchange,  // a session is at work
+    kFlushing,  // the last response is still being sent, then it closes
+    kLingering,  // the last response is sent; what the client still sends is read and dropped (RFC 9112 section 9.6)
+    kClosed,
+  };
+
+  // True where another round may find something to do.
+  bool Round();
+  bool ReadHead();
+  bool ReadBody();
+  bool DropInput();
+  bool TakeHead(char* bytes, size_t count, bool in_scratch);
+  void StartExchange(char* rest, size_t count, bool in_scratch, size_t head_bytes);
+  void Refuse(uint16_t status, const char* reason);
+  void FailExchange(const Status& status, bool can_answer);
+  bool ClientIsGone();
+  bool WillKeepAlive() const;
+  void Send(std::span<const iovec> pieces);
+  void BecomeIdle();
+  void CloseGracefully();
+  void Close();
+  void SetDeadline(uint32_t ms);
+  const Config& config() const { return *context_->config; }
+
+  WorkerContext* const context_;
+  ServerOwner* const owner_;
+  std::unique_ptr<Connection> connection_;
+  ClientInfo client_;
+  State state_ = State::kIdle;
+  bool processing_ = false;     // Round() is on the stack
+  bool unparsed_ = false;       // input_ holds bytes that were not looked at
+  bool keep_alive_ = true;      // as far as the request under way allows
+  bool client_closes_ = false;  // the client said that this is its last request
+  bool minor_zero_ = false;     // it speaks HTTP/1.0
+  bool head_request_ = false;
+  bool head_sent_ = false;
+  bool half_closed_ok_ = false;  // the client ended its direction together with its request
+  bool until_close_ = false;    // the response's end is the connection's
+  uint32_t requests_ = 0;
+  uint32_t place_ = 0;          // in the worker's list
+  uint64_t progress_ = 0;       // sent bytes when the deadline was last looked at
+  StreamHandler* handler_ = nullptr;
+  HeadCursor cursor_;
+  Buffer input_;  // an unfinished head, or requests that came along with the one under way
+  BodyReader reader_;
+  BodyWriter writer_;
+};
+
+}  // namespace ub
+
+#endif  // UB_HTTP_HTTP1_SERVER_H_

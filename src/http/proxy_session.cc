@@ -1,0 +1,306 @@
+#include "http/proxy_session.h"
+
+#include <algorithm>
+
+#include "core/log.h"
+
+namespace ub {
+namespace {
+
+constexpr size_t kMaxRequestId = 128;
+constexpr uint32_t kRetryAfterSeconds = 1;
+
+// An id that a client sent is kept where it cannot harm a log line or a page.
+bool IsUsableId(std::string_view id) {
+  return !id.empty() && id.size() <= kMaxRequestId && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+           c == '.' || c == ':' || c == '+' || c == '/' || c == '=';
+  });
+}
+
+}  // namespace
+
+ProxySession::ProxySession(WorkerContext* context)
+    : context_(context),
+      head_(&context->loop->buffers()),
+      body_(&context->loop->buffers()),
+      attempt_(context->loop, context->pool, &context->response_head, this) {}
+
+void ProxySession::Transition(State to) { state_ = to; }
+
+void ProxySession::Reset(ServerStream* stream) {
+  stream_ = stream;
+  config_ = context_->config;
+  body_end_ = fresh_only_ = counted_retry_ = false;
+  replayable_ = true;
+  status_ = failed_status_ = 0;
+  attempts_ = reused_died_ = tried_count_ = 0;
+  body_bytes_ = response_ns_ = key_ = 0;
+  lease_ = Lease();
+  trailers_.clear();
+  context_->active++;
+  Transition(State::kTrying);
+}
+
+void ProxySession::ChooseRequestId(const HeaderList& headers) {
+  const HeaderField* given = FindHeader(headers, HeaderId::kXRequestId);
+  if (given != nullptr && IsUsableId(given->value)) {
+    request_id_.assign(given->value);
+  } else {
+    context_->NewRequestId(&request_id_);
+  }
+}
+
+void ProxySession::Refuse(ServerStream* stream, uint16_t status, bool json, bool head_only) {
+  Reset(stream);
+  method_ = head_only ? Method::kHead : Method::kGet;
+  wants_json_ = json;
+  context_->NewRequestId(&request_id_);
+  Answer(status);
+}
+
+void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_view body, bool body_end,
+                         std::string_view trailers) {
+  Reset(stream);
+  method_ = head->method;
+  idempotent_ = head->idempotent();
+  wants_json_ = PrefersJson(head->headers);
+  chunked_ = head->body == BodyKind::kChunked;
+  body_end_ = body_end;
+  body_bytes_ = body.size();
+  ChooseRequestId(head->headers);
+  const uint64_t limit = config_->limits.body_bytes;
+  if (limit != 0 && (head->content_length > limit || body_bytes_ > limit)) {
+    Answer(413);
+    return;
+  }
+  const std::string fallback_host = head->authority.empty() ? stream->LocalHost() : std::string();
+  WriteForwardedRequest(head, stream->client(), config_->forwarded, request_id_, fallback_host, &head_);
+  trailers_.assign(trailers);
+  // What may have to be sent twice must outlive the buffer that it was read into.
+  if (idempotent_ && !body.empty()) {
+    body_.Append(body);
+    body = body_.view();
+  }
+  Try(body);
+}
+
+bool ProxySession::Pick() {
+  const PickRequest request{key_, context_->loop->now_ns(), std::span<const uint32_t>(tried_.data(), tried_count_)};
+  return context_->group->Pick(request, &lease_) == PickVerdict::kPicked;
+}
+
+void ProxySession::Try(std::string_view body) {
+  for (;;) {
+    if (!Pick()) {
+      Answer(failed_status_ != 0 ? failed_status_ : 503);
+      return;
+    }
+    attempts_++;
+    UpstreamAttempt::Request request;
+    request.head = head_.view();
+    request.body = body;
+    request.body_complete = body_end_;
+    request.chunked = chunked_;
+    request.trailers = trailers_;
+    request.method = method_;
+    request.address = context_->group->Address(lease_.slot, &request.address_bytes);
+    request.slot = lease_.slot;
+    request.generation = lease_.generation;
+    std::optional<AttemptError> error = attempt_.Start(request, config_.get(), !fresh_only_);
+    if (error) {
+      NoteFailure(error->failure, error->status);
+      if (!MayRetry(error->failure, error->status, 0)) return;
+      continue;
+    }
+    Add(attempt_.reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
+    if (attempt_.connecting()) {
+      if (body_.empty() && !body.empty()) {
+        body_.Append(body);
+        attempt_.MoveBody(body_.view());
+      }
+    } else if (!idempotent_) {
+      body_.Clear();
+      replayable_ = body.empty();
+    }
+    return;
+  }
+}
+
+void ProxySession::OnAttemptWritable() {
+  if (!idempotent_ && !body_.empty()) {
+    body_.Clear();
+    replayable_ = false;
+  }
+  if (!body_end_) stream_->ResumeBody();
+}
+
+bool ProxySession::WantsBody() const { return attempt_.writable(); }
+
+void ProxySession::OnRequestBody(std::string_view data, bool end, std::string_view trailers) {
+  body_end_ = end;
+  body_bytes_ += data.size();
+  const uint64_t limit = config_->limits.body_bytes;
+  if (limit != 0 && body_bytes_ > limit) {
+    attempt_.End();
+    EndLease(Outcome::kNeutral);
+    if (state_ == State::kTrying) {
+      Answer(413);
+    } else {
+      Finish(false);
+    }
+    return;
+  }
+  replayable_ = false;
+  if (attempt_.active()) attempt_.SendBody(data, end, trailers);
+}
+
+void ProxySession::OnInterim(ResponseHead* head) { stream_->SendInterim(head); }
+
+void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool end) {
+  const uint64_t now = context_->loop->now_ns();
+  response_ns_ = now - attempt_.sent_ns();
+  if (head->status >= 502 && head->status <= 504) {
+    const Status status(StatusCode::kUnavailable, StatusSource::kBackend, "status configured for a retry");
+    const RetryQuestion question{TryFailure::kStatus, head->status, attempts_, reused_died_, idempotent_, replayable_,
+                                 false, context_->active, context_->retrying};
+    if (DecideRetry(config_->retry, question).retry) {
+      attempt_.End();
+      NoteFailure(TryFailure::kStatus, status);
+      if (MayRetry(TryFailure::kStatus, status, head->status)) Try(body_.view());
+      return;
+    }
+  }
+  status_ = head->status;
+  Transition(State::kResponding);
+  head_.Clear();
+  body_.Clear();
+  stream_->SendHead(head, config_->forwarded.x_request_id ? std::string_view(request_id_) : std::string_view(), data,
+                    end);
+  if (end) Finish(true);
+}
+
+void ProxySession::OnResponseBody(std::string_view data, bool end, std::string_view trailers) {
+  stream_->SendBody(data, end, trailers);
+  if (end) Finish(true);
+}
+
+void ProxySession::OnStreamWritable() { attempt_.Resume(); }
+
+void ProxySession::OnStreamFailed(const Status& status, bool can_answer) {
+  attempt_.End();
+  EndLease(Outcome::kNeutral);
+  if (can_answer && state_ == State::kTrying) {
+    Answer(HttpStatusOf(status));
+  } else {
+    Finish(false);
+  }
+}
+
+void ProxySession::NoteFailure(TryFailure failure, const Status& status) {
+  const bool reused = failure == TryFailure::kReusedDied;
+  const bool local = status.source() == StatusSource::kProxy;  // out of descriptors or ports: not the backend's fault
+  if (reused) {
+    reused_died_++;
+    attempts_--;
+    fresh_only_ = true;
+  } else {
+    if (tried_count_ < kMaxTried) tried_[tried_count_++] = lease_.slot;
+    Log(LogLevel::kWarn, "backend {}: {} (request {})", context_->group->Slot(lease_.slot).address_text,
+        status.detail(), request_id_);
+  }
+  EndLease(reused || local ? Outcome::kNeutral : Outcome::kFailure);
+}
+
+bool ProxySession::MayRetry(TryFailure failure, const Status& status, uint16_t backend_status) {
+  const RetryQuestion question{failure,     backend_status, attempts_,
+                               reused_died_, idempotent_,    replayable_,
+                               state_ == State::kResponding, context_->active, context_->retrying};
+  if (!DecideRetry(config_->retry, question).retry) {
+    Answer(HttpStatusOf(status));
+    return false;
+  }
+  failed_status_ = HttpStatusOf(status);
+  Add(context_->counters->retries);
+  if (!counted_retry_ && failure != TryFailure::kReusedDied) {
+    counted_retry_ = true;
+    context_->retrying++;
+  }
+  return true;
+}
+
+void ProxySession::OnAttemptFailed(TryFailure failure, const Status& status) {
+  NoteFailure(failure, status);
+  if (state_ == State::kResponding) {
+    Finish(false);
+    return;
+  }
+  if (MayRetry(failure, status, 0)) Try(body_.view());
+}
+
+void ProxySession::EndLease(Outcome outcome) {
+  if (!lease_.valid()) return;
+  const Lease lease = lease_;
+  lease_ = Lease();
+  context_->group->Report(lease, outcome, response_ns_, context_->loop->now_ns());
+}
+
+void ProxySession::Answer(uint16_t status) {
+  status_ = status;
+  ErrorPage page;
+  page.status = status;
+  page.request_id = request_id_;
+  page.json = wants_json_;
+  page.head_only = method_ == Method::kHead;
+  page.retry_after_seconds = status == 503 ? kRetryAfterSeconds : 0;
+  stream_->SendError(page);
+  Finish(true);
+}
+
+void ProxySession::Finish(bool complete) {
+  Transition(State::kDone);
+  attempt_.End();
+  EndLease(complete ? Outcome::kSuccess : Outcome::kNeutral);
+  head_.Clear();
+  body_.Clear();
+  context_->active--;
+  if (counted_retry_) context_->retrying--;
+  Add(context_->counters->requests);
+  Add(context_->counters->responses[complete && status_ >= 100 && status_ <= 599 ? status_ / 100 : 0]);
+  config_.reset();
+  ServerStream* stream = stream_;
+  stream_ = nullptr;
+  Transition(State::kFree);
+  context_->sessions.Give(this);
+  stream->Finish(complete);
+}
+
+SessionPool::SessionPool() = default;
+SessionPool::~SessionPool() = default;
+
+ProxySession* SessionPool::Take(WorkerContext* context) {
+  if (free_.empty()) {
+    all_.push_back(std::make_unique<ProxySession>(context));
+    return all_.back().get();
+  }
+  ProxySession* session = free_.back();
+  free_.pop_back();
+  return session;
+}
+
+void SessionPool::Recycle() {
+  free_.insert(free_.end(), done_.begin(), done_.end());
+  done_.clear();
+}
+
+void WorkerContext::NewRequestId(std::string* out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out->resize(32);
+  char* at = out->data();
+  for (int half = 0; half < 2; ++half) {
+    uint64_t bits = random.Next();
+    for (int i = 0; i < 16; ++i, bits >>= 4) *at++ = kHex[bits & 15];
+  }
+}
+
+}  // namespace ub

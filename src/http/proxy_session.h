@@ -1,0 +1,93 @@
+// One request on its way: from its parsed head to the last byte of its response, over one or more tries.
+//
+// The state machine of the proxy. Talks to its client through a ServerStream and to a backend through an
+// UpstreamAttempt. Every path ends in Finish(), once: there the lease is given back, the counters are written and the
+// stream is let go. Reused through SessionPool; worker process; no allocation in steady state.
+#ifndef UB_HTTP_PROXY_SESSION_H_
+#define UB_HTTP_PROXY_SESSION_H_
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/stream.h"
+#include "http/upstream_attempt.h"
+#include "http/worker_context.h"
+
+namespace ub {
+
+class ProxySession final : public StreamHandler, public AttemptHandler {
+ public:
+  explicit ProxySession(WorkerContext* context);
+
+  // Takes a request: its head (which is used up) and what has come of its body. May finish before it returns.
+  void Begin(ServerStream* stream, RequestHead* head, std::string_view body, bool body_end, std::string_view trailers);
+  // Sends a page instead of proxying, for a request that could not be understood.
+  void Refuse(ServerStream* stream, uint16_t status, bool json, bool head_only);
+
+  void OnRequestBody(std::string_view data, bool end, std::string_view trailers) override;
+  bool WantsBody() const override;
+  void OnStreamWritable() override;
+  void OnStreamFailed(const Status& status, bool can_answer) override;
+
+  void OnAttemptWritable() override;
+  void OnInterim(ResponseHead* head) override;
+  void OnResponse(ResponseHead* head, std::string_view data, bool end) override;
+  void OnResponseBody(std::string_view data, bool end, std::string_view trailers) override;
+  void OnAttemptFailed(TryFailure failure, const Status& status) override;
+  bool WantsResponse() const override { return !stream_->congested(); }
+
+ private:
+  // The life of a request. Only Transition() changes it.
+  enum class State : uint8_t {
+    kFree,        // in the pool
+    kTrying,      // a backend is picked, connected to or waited for
+    kResponding,  // the client has seen the beginning of the response
+    kDone,
+  };
+  static constexpr size_t kMaxTried = 8;
+
+  void Transition(State to);
+  void Reset(ServerStream* stream);
+  void ChooseRequestId(const HeaderList& headers);
+  // Picks a backend and starts a try there; fails over at once where connecting fails at once.
+  void Try(std::string_view body);
+  bool Pick();
+  void NoteFailure(TryFailure failure, const Status& status);
+  // False: it is given up, and the client was answered.
+  bool MayRetry(TryFailure failure, const Status& status, uint16_t backend_status);
+  void EndLease(Outcome outcome);
+  void Answer(uint16_t status);
+  void Finish(bool complete);
+
+  WorkerContext* const context_;
+  std::shared_ptr<const Config> config_;
+  ServerStream* stream_ = nullptr;
+  State state_ = State::kFree;
+  Method method_ = Method::kGet;
+  bool idempotent_ = false;
+  bool wants_json_ = false;
+  bool chunked_ = false;        // the request's body
+  bool body_end_ = false;       // all of it has come
+  bool replayable_ = true;      // head_ and body_ are all that was ever sent
+  bool fresh_only_ = false;     // kept-alive connections have died on this request
+  bool counted_retry_ = false;  // it stands in context_->retrying
+  uint16_t status_ = 0;         // told to the client; 0: none yet
+  uint16_t failed_status_ = 0;  // what the last failed try would be told as
+  uint32_t attempts_ = 0, reused_died_ = 0;
+  uint64_t body_bytes_ = 0;
+  uint64_t response_ns_ = 0;  // from the send to the response's head
+  uint64_t key_ = 0;
+  Lease lease_;
+  std::array<uint32_t, kMaxTried> tried_;
+  uint32_t tried_count_ = 0;
+  std::string request_id_;
+  std::string trailers_;
+  Buffer head_, body_;  // the forwarded head; body bytes that are not sent or may have to be sent again
+  UpstreamAttempt attempt_;
+};
+
+}  // namespace ub
+
+#endif  // UB_HTTP_PROXY_SESSION_H_

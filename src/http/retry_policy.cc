@@ -1,0 +1,41 @@
+#include "http/retry_policy.h"
+
+#include <algorithm>
+
+namespace ub {
+namespace {
+
+constexpr uint32_t kMinBudget = 3;    // retries at once that a worker always may
+constexpr uint32_t kMaxReusedDied = 3;  // a backend that restarts can leave a pool full of dead connections
+
+bool Configured(const RetryConfig& config, const RetryQuestion& question) {
+  switch (question.failure) {
+    case TryFailure::kConnect: return config.on_connect;
+    case TryFailure::kReusedDied:
+    case TryFailure::kReset: return config.on_reset;
+    case TryFailure::kTimeout: return config.on_timeout;
+    case TryFailure::kStatus:
+      return (question.status == 502 && config.on_502) || (question.status == 503 && config.on_503) ||
+             (question.status == 504 && config.on_504);
+    case TryFailure::kBadResponse: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question) {
+  if (question.response_begun || !question.replayable) return {};
+  // A request that may have reached a backend is sent again only if doing it twice is doing it once.
+  if (question.failure != TryFailure::kConnect && !question.idempotent) return {};
+  if (question.failure == TryFailure::kReusedDied) {
+    // Nobody's fault and not counted: the connection had ended before the request came.
+    return {question.reused_died <= kMaxReusedDied, true};
+  }
+  if (!Configured(config, question) || question.attempts >= config.max_attempts) return {};
+  const uint32_t budget =
+      std::max(kMinBudget, static_cast<uint32_t>(uint64_t{question.active} * config.budget_percent / 100));
+  return {question.retrying < budget, false};
+}
+
+}  // namespace ub

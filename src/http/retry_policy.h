@@ -1,0 +1,42 @@
+// Whether a failed try may be tried again. Pure: all that it knows is in its argument. (RFC 9110 section 9.2.2;
+// the budget after Google's SRE book: retries stay a small share of the load, so that they cannot multiply an outage.)
+#ifndef UB_HTTP_RETRY_POLICY_H_
+#define UB_HTTP_RETRY_POLICY_H_
+
+#include <cstdint>
+
+#include "core/config.h"
+
+namespace ub {
+
+enum class TryFailure : uint8_t {
+  kConnect,      // no connection came about: nothing was sent
+  kReusedDied,   // a kept-alive connection ended before any response byte
+  kReset,        // a fresh connection ended before any response byte
+  kTimeout,      // no response head in time
+  kStatus,       // a response with a status that may be configured as a reason
+  kBadResponse,  // the backend spoke badly
+};
+
+struct RetryQuestion {
+  TryFailure failure = TryFailure::kConnect;
+  uint16_t status = 0;      // with kStatus
+  uint32_t attempts = 1;    // made so far, those with kReusedDied not counted
+  uint32_t reused_died = 0;  // tries that ended as kReusedDied
+  bool idempotent = false;
+  bool replayable = false;       // head and body so far can be sent again
+  bool response_begun = false;   // the client has seen part of a response
+  uint32_t active = 0;           // requests under way in this worker
+  uint32_t retrying = 0;         // of them on their second or later try
+};
+
+struct RetryVerdict {
+  bool retry = false;
+  bool same_backend_ok = false;  // the backend is not to blame: it need not be passed over
+};
+
+RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question);
+
+}  // namespace ub
+
+#endif  // UB_HTTP_RETRY_POLICY_H_

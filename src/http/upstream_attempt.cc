@@ -1,0 +1,254 @@
+#include "http/upstream_attempt.h"
+
+#include <array>
+
+namespace ub {
+namespace {
+
+// Reads in a row before other connections of the worker get their turn: 1 MiB.
+constexpr int kMaxRounds = 16;
+constexpr size_t kHeadReadBytes = 4096;
+
+uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
+
+Status BackendStatus(StatusCode code, std::string detail) {
+  return Status(code, StatusSource::kBackend, std::move(detail));
+}
+
+}  // namespace
+
+std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const Config* config, bool allow_reuse) {
+  request_ = request;
+  config_ = config;
+  head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = false;
+  cursor_ = HeadCursor();
+  progress_ = 0;
+  link_ = pool_->Take(request.slot, request.generation, !allow_reuse);
+  reused_ = link_->connection != nullptr;
+  bool connected = true;
+  if (reused_) {
+    link_->connection->set_handler(this);
+  } else {
+    auto made = Connection::Connect(loop_, request.address, request.address_bytes, this, &connected);
+    if (!made) {
+      pool_->Discard(std::move(link_));
+      return AttemptError{TryFailure::kConnect, std::move(made.error())};
+    }
+    link_->connection = std::move(*made);
+  }
+  if (!connected) {
+    state_ = State::kConnecting;
+    link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.connect_ms));
+    return std::nullopt;
+  }
+  state_ = State::kActive;
+  Send();
+  if (reused_ && link_->connection->write_error() != 0) {
+    run_++;
+    state_ = State::kIdle;
+    pool_->Discard(std::move(link_));
+    return AttemptError{TryFailure::kReusedDied, BackendStatus(StatusCode::kReset, "kept-alive connection had ended")};
+  }
+  return std::nullopt;
+}
+
+void UpstreamAttempt::Send() {
+  std::array<iovec, 1 + BodyWriter::kMaxPieces> pieces;
+  pieces[0] = {const_cast<char*>(request_.head.data()), request_.head.size()};
+  size_t count = 1;
+  writer_.Begin(request_.chunked);
+  if (!request_.body.empty() || (request_.chunked && request_.body_complete)) {
+    count += writer_.Frame(request_.body, request_.body_complete, request_.trailers,
+                           std::span(pieces).subspan<1, BodyWriter::kMaxPieces>());
+  }
+  request_done_ = request_.body_complete;
+  sent_ns_ = loop_->now_ns();
+  // A failure shows at the next read, after whatever the backend had to say before it.
+  (void)link_->connection->Write(std::span<const iovec>(pieces.data(), count));
+  Progress();
+}
+
+void UpstreamAttempt::SendBody(std::string_view data, bool end, std::string_view trailers) {
+  std::array<iovec, BodyWriter::kMaxPieces> pieces;
+  const size_t count = writer_.Frame(data, end, trailers, pieces);
+  request_done_ = end;
+  if (end) sent_ns_ = loop_->now_ns();
+  if (count > 0) (void)link_->connection->Write(std::span<const iovec>(pieces.data(), count));
+  Progress();
+}
+
+void UpstreamAttempt::Progress() {
+  link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.request_ms));
+}
+
+void UpstreamAttempt::End() {
+  if (state_ == State::kIdle) return;
+  run_++;
+  state_ = State::kIdle;
+  input_.Clear();
+  link_->requests++;
+  if (request_done_ && response_done_ && keep_alive_) {
+    pool_->Put(std::move(link_));
+  } else {
+    pool_->Discard(std::move(link_));
+  }
+}
+
+void UpstreamAttempt::Fail(TryFailure failure, StatusCode code, std::string detail) {
+  keep_alive_ = false;
+  End();
+  handler_->OnAttemptFailed(failure, BackendStatus(code, std::move(detail)));
+}
+
+void UpstreamAttempt::OnConnected(int error) {
+  if (error != 0) {
+    const StatusCode code = error == ETIMEDOUT ? StatusCode::kTimeout : StatusCode::kRefused;
+    Fail(TryFailure::kConnect, code, Status::System("connect", error).detail());
+    return;
+  }
+  state_ = State::kActive;
+  Send();
+  handler_->OnAttemptWritable();
+}
+
+void UpstreamAttempt::OnWritable() {
+  Progress();
+  handler_->OnAttemptWritable();
+}
+
+void UpstreamAttempt::OnDeadline() {
+  Connection* connection = link_->connection.get();
+  if (state_ == State::kConnecting) {
+    Fail(TryFailure::kConnect, StatusCode::kTimeout, "no connection in time");
+    return;
+  }
+  // Waiting for the client, to send or to read, is not the backend's fault; the client's own deadline watches that.
+  const bool client_slow = connection->congested() ? progress_ != connection->sent_bytes()
+                                                   : !request_done_ || (head_done_ && !handler_->WantsResponse());
+  if (client_slow) {
+    progress_ = connection->sent_bytes();
+    Progress();
+    return;
+  }
+  Fail(TryFailure::kTimeout, StatusCode::kTimeout, head_done_ ? "no more of the response in time" : "no response in time");
+}
+
+void UpstreamAttempt::Resume() {
+  if (state_ == State::kActive && !reading_ && link_->connection->readable()) OnReadable();
+}
+
+void UpstreamAttempt::OnReadable() {
+  if (reading_ || state_ != State::kActive) return;
+  reading_ = true;
+  const uint32_t run = run_;
+  for (int round = 0; run == run_ && link_->connection->readable(); ++round) {
+    if (head_done_ && !handler_->WantsResponse()) break;
+    if (round == kMaxRounds) {
+      link_->connection->ReadSoon();
+      break;
+    }
+    ReadOnce();
+  }
+  reading_ = false;
+}
+
+void UpstreamAttempt::ReadOnce() {
+  const bool partial_head = !input_.empty();
+  char* to;
+  size_t room;
+  if (partial_head) {
+    to = input_.Reserve(kHeadReadBytes);
+    room = input_.room();
+  } else {
+    to = loop_->scratch().data();
+    room = loop_->scratch().size();
+  }
+  const IoResult result = link_->connection->Read(to, room);
+  if (result.state == IoState::kWouldBlock) return;
+  if (result.state != IoState::kOk) {
+    AtEnd(result.state == IoState::kEof ? 0 : result.error);
+    return;
+  }
+  any_byte_ = true;
+  Progress();
+  if (partial_head) {
+    input_.Commit(result.bytes);
+    Buffer whole = std::move(input_);  // it must outlive what is called with slices of it
+    input_ = Buffer(&loop_->buffers());
+    TakeHead(whole.data(), whole.size());
+  } else if (!head_done_) {
+    TakeHead(to, result.bytes);
+  } else {
+    TakeBody(to, result.bytes);
+  }
+}
+
+void UpstreamAttempt::TakeHead(char* bytes, size_t count) {
+  const ParseLimits limits{config_->limits.header_bytes, config_->limits.headers, config_->limits.uri_bytes};
+  const uint32_t run = run_;
+  for (;;) {
+    const ParseOutcome outcome = ParseResponseHead({bytes, count}, cursor_, limits, request_.method, head_);
+    if (outcome.verdict == ParseVerdict::kBad) {
+      Fail(TryFailure::kBadResponse, StatusCode::kProtocol, outcome.reason);
+      return;
+    }
+    if (outcome.verdict == ParseVerdict::kIncomplete) {
+      input_.Append({bytes, count});
+      return;
+    }
+    cursor_ = HeadCursor();
+    bytes += head_->bytes;
+    count -= head_->bytes;
+    if (head_->status == 101) {
+      Fail(TryFailure::kBadResponse, StatusCode::kProtocol, "an upgrade that was not asked for");
+      return;
+    }
+    if (head_->status >= 200) break;
+    handler_->OnInterim(head_);
+    if (run != run_ || count == 0) return;
+  }
+  reader_.Begin(head_->body, head_->content_length);
+  const BodyReader::Piece piece = reader_.Take(bytes, count);
+  if (piece.error != nullptr) {
+    Fail(TryFailure::kBadResponse, StatusCode::kProtocol, piece.error);
+    return;
+  }
+  head_done_ = true;
+  response_done_ = piece.end;
+  // More than the response asked for is a backend that cannot be trusted with another request.
+  keep_alive_ = head_->keep_alive && (!piece.end || piece.consumed == count);
+  if (piece.end && reader_.kind() == BodyKind::kChunked) {
+    // Trailers follow the last piece of data, whatever was taken at once.
+    const std::string_view trailers = reader_.trailers();
+    handler_->OnResponse(head_, piece.data, trailers.empty());
+    if (!trailers.empty() && run == run_) handler_->OnResponseBody({}, true, trailers);
+    return;
+  }
+  handler_->OnResponse(head_, piece.data, piece.end);
+}
+
+void UpstreamAttempt::TakeBody(char* bytes, size_t count) {
+  const BodyReader::Piece piece = reader_.Take(bytes, count);
+  if (piece.error != nullptr) {
+    Fail(TryFailure::kBadResponse, StatusCode::kProtocol, piece.error);
+    return;
+  }
+  response_done_ = piece.end;
+  if (piece.consumed != count) keep_alive_ = false;
+  handler_->OnResponseBody(piece.data, piece.end, piece.end ? reader_.trailers() : std::string_view());
+}
+
+void UpstreamAttempt::AtEnd(int error) {
+  if (head_done_ && error == 0 && reader_.kind() == BodyKind::kUntilClose) {
+    response_done_ = true;
+    keep_alive_ = false;
+    handler_->OnResponseBody({}, true, {});
+    return;
+  }
+  const TryFailure failure = reused_ && !any_byte_ ? TryFailure::kReusedDied : TryFailure::kReset;
+  const char* where = head_done_ ? " in the middle of the response" : any_byte_ ? " in the middle of the head" : " before a response";
+  Fail(failure, error != 0 ? StatusCode::kReset : StatusCode::kClosed,
+       std::string(error != 0 ? "connection reset" : "connection closed") + where);
+}
+
+}  // namespace ub

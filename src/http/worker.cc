@@ -1,0 +1,272 @@
+#include "http/worker.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/admission.h"
+#include "core/config_serialize.h"
+#include "core/log.h"
+#include "core/log_files.h"
+#include "core/sealed_memfd.h"
+
+namespace ub {
+namespace {
+
+constexpr uint32_t kDefaultPool = 0;
+
+uint64_t RandomSeed() {
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = reinterpret_cast<uintptr_t>(&seed);
+  return seed;
+}
+
+std::vector<uint32_t> Indexes(const std::string& payload) {
+  std::vector<uint32_t> out(payload.size() / sizeof(uint32_t));
+  std::memcpy(out.data(), payload.data(), out.size() * sizeof(uint32_t));
+  return out;
+}
+
+}  // namespace
+
+Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
+    : child_(child),
+      loop_(std::move(loop)),
+      group_(*child->shm, child->row, kDefaultPool, child->worker_id),
+      pool_(loop_.get(), child->shm, child->row),
+      drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this) {
+  context_.loop = loop_.get();
+  context_.shm = child->shm;
+  context_.row = child->row;
+  context_.counters = &child->shm->row(child->row);
+  context_.group = &group_;
+  context_.pool = &pool_;
+  context_.random = Random(RandomSeed());
+  context_.config = child->config;
+}
+
+Worker::~Worker() {
+  listeners_.clear();
+  for (auto& server : servers_) loop_->Retire(std::move(server));
+  servers_.clear();
+}
+
+int Worker::Run() {
+  Configure();
+  group_.Refresh();
+  loop_->set_turn_hook([this] { TurnBegins(); });
+  if (Status status = channel_watcher_.Watch(loop_.get(), child_->channel.fd(), FdWatcher::kRead, &Worker::OnChannel, this);
+      !status.ok()) {
+    Log(LogLevel::kError, "cannot follow the master: {}", status.ToString());
+    return 1;
+  }
+  FollowOwners();
+  Message ready;
+  ready.type = MessageType::kReady;
+  ready.arg = child_->generation;
+  (void)child_->channel.Send(ready);
+  context_.counters->config_ack.store(child_->generation, std::memory_order_release);
+  loop_->Run();
+  return 0;
+}
+
+void Worker::TurnBegins() {
+  context_.sessions.Recycle();
+  if (group_.Refresh()) {
+    // Connections to backends that are no longer there, or whose slot has another tenant, serve nobody.
+    pool_.CloseUnless([this](uint32_t slot, uint32_t generation) {
+      const BackendSlot& at = child_->shm->slot(slot);
+      return at.state.load(std::memory_order_acquire) == static_cast<uint32_t>(SlotState::kActive) &&
+             at.generation.load(std::memory_order_acquire) == generation;
+    });
+  }
+}
+
+void Worker::Configure() {
+  SetLogLevel(context_.config->logging.level);
+  group_.Configure(*context_.config);
+  pool_.Configure(context_.config->connection_pool);
+}
+
+bool Worker::TakePlace() {
+  return ReserveConnection(*child_->shm, child_->row, context_.config->max_connections);
+}
+
+void Worker::GiveBackPlace() { Unreserve(context_.counters->connections); }
+
+void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer) {
+  Add(context_.counters->accepted);
+  auto server = std::make_unique<Http1Server>(&context_, this, std::move(fd), PeerAddress::From(peer));
+  server->place_ = static_cast<uint32_t>(servers_.size());
+  if (Status status = server->Start(); !status.ok()) {
+    Log(LogLevel::kError, "a connection is dropped: {}", status.ToString());
+    GiveBackPlace();
+    return;
+  }
+  servers_.push_back(std::move(server));
+}
+
+void Worker::OnServerClosed(Http1Server* server) {
+  const uint32_t place = server->place_;
+  loop_->Retire(std::move(servers_[place]));
+  if (place + 1 != servers_.size()) {
+    servers_[place] = std::move(servers_.back());
+    servers_[place]->place_ = place;
+  }
+  servers_.pop_back();
+  GiveBackPlace();
+  LeaveIfDone();
+}
+
+void Worker::OnChannel(void* self, unsigned) {
+  auto* worker = static_cast<Worker*>(self);
+  for (;;) {
+    auto message = worker->child_->channel.Receive();
+    if (!message) {
+      // The master is gone: finish what is under way and leave, so that nobody holds the port as an orphan.
+      worker->channel_watcher_.Unwatch();
+      Log(LogLevel::kWarn, "the master is gone, draining");
+      Message all;
+      for (ListenSocket& socket : worker->child_->sockets->sockets()) {
+        all.payload.append(reinterpret_cast<const char*>(&socket.index), sizeof socket.index);
+      }
+      worker->RemoveSockets(all);
+      worker->Drain(worker->context_.config->timeout.drain_ms);
+      return;
+    }
+    if (!message->has_value()) return;
+    worker->Handle(std::move(**message));
+  }
+}
+
+void Worker::Handle(Message message) {
+  switch (message.type) {
+    case MessageType::kConfig:
+      if (!message.fds.empty()) TakeConfig(std::move(message.fds[0]), message.arg);
+      return;
+    case MessageType::kListeners:
+      AddSockets(&message);
+      return;
+    case MessageType::kRemoveListeners:
+      RemoveSockets(message);
+      return;
+    case MessageType::kOwners:
+      FollowOwners();
+      return;
+    case MessageType::kDrain:
+      Drain(message.arg);
+      return;
+    case MessageType::kStop:
+      loop_->Stop();
+      return;
+    case MessageType::kReopen:
+      TakeReopenedLogs(std::move(message), &child_->access_log_fd);
+      return;
+    default:
+      Log(LogLevel::kError, "unknown message {} from the master", static_cast<uint32_t>(message.type));
+  }
+}
+
+void Worker::TakeConfig(UniqueFd memfd, uint64_t generation) {
+  Result<std::string> text = ReadSealedMemfd(memfd.get());
+  if (!text) {
+    Acknowledge(text.error().ToString());
+    return;
+  }
+  Result<Config> parsed = ParseSerializedConfig(*text);
+  if (!parsed) {
+    Acknowledge(parsed.error().ToString());
+    return;
+  }
+  context_.config = std::make_shared<const Config>(std::move(*parsed));
+  child_->generation = generation;
+  Configure();
+  context_.counters->config_ack.store(generation, std::memory_order_release);
+  Acknowledge({});
+}
+
+void Worker::Acknowledge(std::string error) {
+  Message ack;
+  ack.type = MessageType::kConfigAck;
+  ack.arg = child_->generation;
+  ack.payload = std::move(error);
+  (void)child_->channel.Send(ack);
+}
+
+void Worker::FollowOwners() {
+  const uint64_t version = child_->shm->header().owner_version.load(std::memory_order_acquire);
+  for (ListenSocket& socket : child_->sockets->sockets()) {
+    const bool mine = !context_.draining && (socket.shared || child_->shm->socket_owner(socket.index).load(
+                                                                  std::memory_order_acquire) == child_->row);
+    const auto at = std::find_if(listeners_.begin(), listeners_.end(),
+                                 [&](const OpenListener& open) { return open.index == socket.index; });
+    if (mine && at == listeners_.end()) {
+      auto listener = std::make_unique<Listener>(loop_.get(), socket.fd.get(), this);
+      if (Status status = listener->Start(); !status.ok()) {
+        Log(LogLevel::kError, "{}: cannot accept: {}", socket.address, status.ToString());
+        continue;
+      }
+      listeners_.push_back({socket.index, std::move(listener)});
+    } else if (!mine && at != listeners_.end()) {
+      listeners_.erase(at);
+    }
+  }
+  context_.counters->owner_ack.store(version, std::memory_order_release);
+}
+
+void Worker::AddSockets(Message* message) {
+  const std::vector<uint32_t> indexes = Indexes(message->payload);
+  for (size_t i = 0; i < indexes.size() && i < message->fds.size(); ++i) {
+    ListenSocket socket;
+    socket.index = indexes[i];
+    socket.shared = child_->shm->socket_owner(indexes[i]).load(std::memory_order_acquire) == kAnyRow;
+    socket.fd = std::move(message->fds[i]);
+    child_->sockets->Adopt(std::move(socket));
+  }
+  FollowOwners();
+}
+
+void Worker::RemoveSockets(const Message& message) {
+  for (const uint32_t index : Indexes(message.payload)) {
+    const auto open = std::find_if(listeners_.begin(), listeners_.end(),
+                                   [&](const OpenListener& each) { return each.index == index; });
+    if (open != listeners_.end()) {
+      open->listener->Drain();
+      listeners_.erase(open);
+    }
+    std::erase_if(child_->sockets->sockets(), [&](const ListenSocket& socket) { return socket.index == index; });
+  }
+}
+
+void Worker::Drain(uint64_t deadline_ms) {
+  if (!context_.draining) {
+    context_.draining = true;
+    FollowOwners();
+  }
+  drain_deadline_.Set(loop_->now_ns() + deadline_ms * 1'000'000);
+  LeaveIfDone();
+}
+
+void Worker::LeaveIfDone() {
+  if (context_.draining && servers_.empty()) loop_->Stop();
+}
+
+void Worker::OnDrainDeadline(void* self) {
+  auto* worker = static_cast<Worker*>(self);
+  Log(LogLevel::kNotice, "the drain's deadline passed with {} connections open", worker->servers_.size());
+  while (!worker->servers_.empty()) worker->servers_.back()->Abort();
+  worker->loop_->Stop();
+}
+
+int WorkerMain(ChildContext& child) {
+  auto loop = EventLoop::Create();
+  if (!loop) {
+    Log(LogLevel::kError, "{}", loop.error().ToString());
+    return 1;
+  }
+  Worker worker(&child, std::move(*loop));
+  return worker.Run();
+}
+
+}  // namespace ub

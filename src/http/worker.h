@@ -1,0 +1,65 @@
+// A worker process: one thread, one loop; accepts, proxies, follows the master's messages and the shared tables.
+#ifndef UB_HTTP_WORKER_H_
+#define UB_HTTP_WORKER_H_
+
+#include <memory>
+#include <vector>
+
+#include "core/child_process.h"
+#include "event/listener.h"
+#include "http/http1_server.h"
+#include "http/worker_context.h"
+
+namespace ub {
+
+class Worker final : public ListenerHandler, public ServerOwner {
+ public:
+  // `child` outlives the worker.
+  Worker(ChildContext* child, std::unique_ptr<EventLoop> loop);
+  ~Worker() override;
+
+  // Serves until it is stopped or drained; the exit status.
+  int Run();
+
+  bool TakePlace() override;
+  void GiveBackPlace() override;
+  void OnAccept(UniqueFd fd, const sockaddr_storage& peer) override;
+  void OnServerClosed(Http1Server* server) override;
+
+ private:
+  struct OpenListener {
+    uint32_t index;
+    std::unique_ptr<Listener> listener;
+  };
+
+  static void OnChannel(void* self, unsigned what);
+  static void OnDrainDeadline(void* self);
+  void TurnBegins();
+  void Handle(Message message);
+  void TakeConfig(UniqueFd memfd, uint64_t generation);
+  void Configure();
+  void FollowOwners();
+  void AddSockets(Message* message);
+  void RemoveSockets(const Message& message);
+  // Leaves once the last connection is gone, at the latest at the deadline.
+  void Drain(uint64_t deadline_ms);
+  void LeaveIfDone();
+  void Acknowledge(std::string error);
+
+  ChildContext* const child_;
+  std::unique_ptr<EventLoop> loop_;
+  UpstreamGroup group_;
+  KeepalivePool pool_;
+  WorkerContext context_;
+  FdWatcher channel_watcher_;
+  Timer drain_deadline_;
+  std::vector<OpenListener> listeners_;
+  std::vector<std::unique_ptr<Http1Server>> servers_;
+};
+
+// Body of a worker (ChildMain).
+int WorkerMain(ChildContext& child);
+
+}  // namespace ub
+
+#endif  // UB_HTTP_WORKER_H_

@@ -1,0 +1,70 @@
+// What every connection and session of one worker shares: the loop, the segment, the pool of backends, the configuration
+// in force. One a worker, outlives them all; single-threaded.
+#ifndef UB_HTTP_WORKER_CONTEXT_H_
+#define UB_HTTP_WORKER_CONTEXT_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/random.h"
+#include "core/shm_segment.h"
+#include "event/event_loop.h"
+#include "http/http1_parser.h"
+#include "upstream/keepalive_pool.h"
+#include "upstream/upstream_group.h"
+
+namespace ub {
+
+class ProxySession;
+
+// Adds to a counter that only this process writes: no locked instruction is needed.
+inline void Add(std::atomic<uint64_t>& counter, uint64_t by = 1) {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+// Sessions, reused. One that is done is free again at the end of the turn, when none of its calls is on the stack.
+class SessionPool {
+ public:
+  SessionPool();
+  ~SessionPool();
+  ProxySession* Take(struct WorkerContext* context);
+  void Give(ProxySession* session) { done_.push_back(session); }
+  void Recycle();
+  size_t allocated() const { return all_.size(); }
+
+ private:
+  std::vector<std::unique_ptr<ProxySession>> all_;
+  std::vector<ProxySession*> free_, done_;
+};
+
+struct WorkerContext {
+  EventLoop* loop = nullptr;
+  ShmSegment* shm = nullptr;
+  uint32_t row = 0;
+  ProcessRow* counters = nullptr;
+  UpstreamGroup* group = nullptr;
+  KeepalivePool* pool = nullptr;
+  Random random{0};
+  bool draining = false;
+  uint32_t active = 0;    // requests under way
+  uint32_t retrying = 0;  // of them on their second or later try
+
+  // Requests begin with this one and keep it to their end.
+  std::shared_ptr<const Config> config;
+
+  // Memory for parsing, valid within one callback.
+  RequestHead request_head;
+  ResponseHead response_head;
+  SessionPool sessions;
+
+  // 32 hex digits.
+  void NewRequestId(std::string* out);
+};
+
+inline uint64_t MsToNs(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
+
+}  // namespace ub
+
+#endif  // UB_HTTP_WORKER_CONTEXT_H_

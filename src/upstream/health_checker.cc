@@ -1,0 +1,181 @@
+#include "upstream/health_checker.h"
+
+#include <algorithm>
+
+#include "core/clock.h"
+#include "core/log.h"
+
+namespace ub {
+namespace {
+
+constexpr uint64_t kFirstSpreadNs = 500'000'000;  // first checks come within this, or the interval if it is shorter
+constexpr uint64_t kPassiveNs = 500'000'000;      // how often workers' reports are looked at
+constexpr uint64_t kMinSettlingNs = 100'000'000;
+constexpr uint32_t kSettlingSpeed = 5;  // times faster while a verdict is about to change
+
+uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
+
+}  // namespace
+
+// One backend under watch.
+class HealthChecker::Target final : public ProbeHandler, public Retirable {
+ public:
+  Target(HealthChecker* owner, uint32_t slot)
+      : owner_(owner), slot_(slot), timer_(&owner->loop_->timers(), &Target::OnTimer, this) {
+    const BackendSlot& at = owner->shm_->slot(slot);
+    generation_ = at.generation.load(std::memory_order_acquire);
+    record_.state = static_cast<HealthState>(at.health.load(std::memory_order_relaxed));
+    record_.failures = at.probe_failures.load(std::memory_order_relaxed);
+    record_.successes = at.probe_successes.load(std::memory_order_relaxed);
+  }
+  ~Target() override { Stop(); }
+
+  uint32_t slot() const { return slot_; }
+  uint32_t generation() const { return generation_; }
+  const HealthRecord& record() const { return record_; }
+  void set_record(const HealthRecord& record) { record_ = record; }
+
+  void Schedule(uint64_t delay_ns) { timer_.Set(owner_->loop_->now_ns() + delay_ns); }
+  void Stop() {
+    timer_.Cancel();
+    if (probe_ != nullptr) owner_->loop_->Retire(std::move(probe_));
+  }
+  void ProbeNow() {
+    if (probe_ == nullptr) Schedule(1);
+  }
+
+  void OnProbeDone(bool success, std::string_view reason) override {
+    const HealthRecord before = record_;
+    record_ = AfterProbe(before, success, owner_->thresholds());
+    // What workers reported is answered by this check.
+    owner_->shm_->slot(slot_).passive_failures.store(0, std::memory_order_relaxed);
+    owner_->Write(*this, before, success ? "check passed" : reason);
+    if (starting_) {
+      ended_at_once_ = true;
+    } else if (probe_ != nullptr) {
+      owner_->loop_->Retire(std::move(probe_));
+    }
+    Schedule(NextDelay());
+  }
+
+ private:
+  static void OnTimer(void* self) { static_cast<Target*>(self)->Probe(); }
+
+  void Probe() {
+    if (probe_ != nullptr) return;
+    const BackendSlot& at = owner_->shm_->slot(slot_);
+    config_ = owner_->config_;  // the probe reads it to its end
+    probe_ = owner_->factory_->Make(owner_->loop_, config_->health_check, this);
+    starting_ = true;
+    ended_at_once_ = false;
+    probe_->Start({reinterpret_cast<const sockaddr*>(at.address), static_cast<socklen_t>(at.address_bytes),
+                   at.address_text});
+    starting_ = false;
+    if (ended_at_once_) owner_->loop_->Retire(std::move(probe_));
+  }
+
+  uint64_t NextDelay() {
+    uint64_t interval = Ns(owner_->config_->health_check.interval_ms);
+    if (record_.Settling(owner_->thresholds())) {
+      interval = std::min(interval, std::max(interval / kSettlingSpeed, kMinSettlingNs));
+    }
+    // ±10 %, so that checks of many backends and many balancers do not fall into step.
+    return interval * 9 / 10 + static_cast<uint64_t>(static_cast<double>(interval) * 0.2 * owner_->random_.Unit());
+  }
+
+  HealthChecker* const owner_;
+  const uint32_t slot_;
+  uint32_t generation_ = 0;
+  HealthRecord record_;
+  Timer timer_;
+  std::shared_ptr<const Config> config_;
+  std::unique_ptr<HealthProbe> probe_;
+  bool starting_ = false, ended_at_once_ = false;
+};
+
+HealthChecker::HealthChecker(EventLoop* loop, ShmSegment* shm, BackendTable* table, HealthProbeFactory* factory)
+    : loop_(loop),
+      shm_(shm),
+      table_(table),
+      factory_(factory),
+      random_(MonotonicNs()),
+      passive_(&loop->timers(), &HealthChecker::OnPassive, this) {}
+
+HealthChecker::~HealthChecker() = default;
+
+HealthThresholds HealthChecker::thresholds() const {
+  return {config_->health_check.max_failures, config_->health_check.min_successes};
+}
+
+void HealthChecker::Configure(std::shared_ptr<const Config> config) {
+  const bool same = config_ != nullptr && config_->health_check == config->health_check;
+  config_ = std::move(config);
+  if (!same) {
+    for (auto& target : targets_) {
+      if (target != nullptr) loop_->Retire(std::move(target));
+    }
+  }
+  Rescan();
+}
+
+void HealthChecker::Rescan() {
+  const uint32_t slots = shm_->header().backend_high_water.load(std::memory_order_acquire);
+  targets_.resize(slots);
+  for (uint32_t s = 0; s < slots; ++s) {
+    BackendSlot& slot = shm_->slot(s);
+    const bool active = slot.state.load(std::memory_order_acquire) == static_cast<uint32_t>(SlotState::kActive);
+    std::unique_ptr<Target>& target = targets_[s];
+    if (target != nullptr && (!active || target->generation() != slot.generation.load(std::memory_order_acquire))) {
+      loop_->Retire(std::move(target));
+    }
+    if (!active) continue;
+    if (!config_->health_check.enabled) {
+      // Without checks nobody may be down: breaker and resolution go on by themselves.
+      slot.health.store(static_cast<uint32_t>(HealthState::kUp), std::memory_order_release);
+      continue;
+    }
+    if (target != nullptr) continue;
+    target = std::make_unique<Target>(this, s);
+    const uint64_t spread = std::min(kFirstSpreadNs, Ns(config_->health_check.interval_ms));
+    target->Schedule(static_cast<uint64_t>(static_cast<double>(spread) * random_.Unit()));
+  }
+  if (config_->health_check.enabled) {
+    passive_.Set(loop_->now_ns() + kPassiveNs);
+  } else {
+    passive_.Cancel();
+  }
+}
+
+void HealthChecker::OnPassive(void* self) {
+  auto* checker = static_cast<HealthChecker*>(self);
+  for (auto& target : checker->targets_) {
+    if (target == nullptr) continue;
+    const uint32_t failures =
+        checker->shm_->slot(target->slot()).passive_failures.load(std::memory_order_relaxed);
+    if (failures == 0) continue;
+    const HealthRecord before = target->record();
+    const HealthRecord after = AfterPassive(before, failures);
+    if (after == before) continue;
+    target->set_record(after);
+    checker->Write(*target, before, "requests fail");
+    target->ProbeNow();
+  }
+  checker->passive_.Set(checker->loop_->now_ns() + kPassiveNs);
+}
+
+void HealthChecker::Write(const Target& target, const HealthRecord& before, std::string_view reason) {
+  BackendSlot& slot = shm_->slot(target.slot());
+  if (slot.generation.load(std::memory_order_acquire) != target.generation()) return;
+  const HealthRecord& now = target.record();
+  slot.probe_failures.store(now.failures, std::memory_order_relaxed);
+  slot.probe_successes.store(now.successes, std::memory_order_relaxed);
+  if (now.state == before.state) return;
+  const bool back = !HealthUsable(before.state) && HealthUsable(now.state);
+  if (back && config_->health_check.slow_start_ms > 0) (void)table_->SetSlowStart(target.slot(), loop_->now_ns());
+  slot.health.store(static_cast<uint32_t>(now.state), std::memory_order_release);
+  const bool good = now.state == HealthState::kUp;
+  Log(good ? LogLevel::kNotice : LogLevel::kWarn, "backend {} is {} (was {}): {}", slot.address_text,
+      HealthStateName(now.state), HealthStateName(before.state), reason);
+}
+
+}  // namespace ub

@@ -1,0 +1,251 @@
+// The command line: what it starts, what it says, with which status it ends.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <set>
+
+#include "client.h"
+#include "fake_backend.h"
+#include "proxy.h"
+
+namespace ub::itest {
+namespace {
+
+// A configuration file with one backend that nobody has to serve.
+class Written {
+ public:
+  explicit Written(ConfigFile config = ConfigFile()) {
+    if (config.listen().empty()) config.Listen(Endpoint::V4(FreePort()));
+    config.Backend(BackendYaml(Endpoint::V4(9)));
+    config.Set("pid_file", dir_.Path("ub.pid"));
+    WriteFile(path(), config.Text());
+  }
+  std::string path() const { return dir_.Path("ub.yaml"); }
+
+ private:
+  TempDir dir_;
+};
+
+// Every line on stderr has the form that the contract promises.
+void ExpectErrorLines(const CommandResult& result) {
+  EXPECT_FALSE(result.err.empty());
+  for (const auto& line : Split(result.err, '\n')) {
+    EXPECT_TRUE(line.empty() || line.starts_with("ultrabalancer: ")) << line;
+  }
+}
+
+TEST(CommandLine, GoodConfigurationPassesTheTest) {
+  const Written file;
+  for (const auto& arguments : {std::vector<std::string>{"-t", "-c", file.path()},
+                                {"-t", "-f", file.path()},
+                                {"validate", "-f", file.path()}}) {
+    const CommandResult result = RunBinary(arguments);
+    EXPECT_EQ(result.status, 0) << result.err;
+  }
+}
+
+TEST(CommandLine, BadConfigurationFailsTheTestWithEveryErrorAndItsPlace) {
+  const Written file(ConfigFile().Set("algoritm", "random").Set("max_connections", "-5"));
+  const CommandResult result = RunBinary({"-t", "-c", file.path()});
+  EXPECT_EQ(result.status, 1);
+  ExpectErrorLines(result);
+  int places = 0;
+  for (const auto& line : Split(result.err, '\n')) {
+    places += line.starts_with("ultrabalancer: " + file.path() + ":") ? 1 : 0;
+  }
+  EXPECT_EQ(places, 2) << result.err;
+  EXPECT_TRUE(Contains(result.err, "did you mean \"algorithm\"")) << result.err;
+  EXPECT_TRUE(Contains(result.err, "max_connections")) << result.err;
+}
+
+TEST(CommandLine, CapitalTPrintsTheMergedConfiguration) {
+  const Written file(ConfigFile().Set("max_connections", "1234"));
+  const CommandResult result = RunBinary({"-T", "-c", file.path(), "--workers", "7"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(Contains(result.out, "1234")) << result.out;
+  EXPECT_TRUE(Contains(result.out, "workers: 7")) << result.out;
+}
+
+TEST(CommandLine, MissingFileFails) {
+  const CommandResult result = RunBinary({"-t", "-c", "/nonexistent/ub.yaml"});
+  EXPECT_EQ(result.status, 1);
+  ExpectErrorLines(result);
+  EXPECT_TRUE(Contains(result.err, "/nonexistent/ub.yaml"));
+}
+
+TEST(CommandLine, WrongUsageEndsWithTwo) {
+  for (const auto& arguments :
+       {std::vector<std::string>{"--no-such-flag"}, {"-b"}, {"-s", "jump"}, {"nonsense"}, {"-s"}}) {
+    const CommandResult result = RunBinary(arguments);
+    EXPECT_EQ(result.status, 2) << arguments[0] << ": " << result.err;
+    ExpectErrorLines(result);
+  }
+  EXPECT_TRUE(Contains(RunBinary({"--algoritm", "random"}).err, "did you mean \"--algorithm\""));
+}
+
+TEST(CommandLine, VersionAndHelp) {
+  const CommandResult version = RunBinary({"-v"}), build = RunBinary({"-V"}),
+                      help = RunBinary({"-h"});
+  EXPECT_EQ(version.status, 0);
+  EXPECT_TRUE(Contains(version.out + version.err, "ultrabalancer"));
+  EXPECT_EQ(build.status, 0);
+  EXPECT_GT((build.out + build.err).size(), (version.out + version.err).size());
+  EXPECT_EQ(help.status, 0);
+  for (const char* flag : {"--backend", "--algorithm", "--workers", "-s", "-t"}) {
+    EXPECT_TRUE(Contains(help.out, flag)) << flag;
+  }
+}
+
+TEST(CommandLine, TakenPortFailsAndIsNamed) {
+  const UniqueFd taken = ListenAt(Endpoint::V4(0), 1);
+  const std::string port = std::to_string(LocalPort(taken.get()));
+  const TempDir dir;
+  const CommandResult result =
+      RunBinary({"-b", "127.0.0.1:9", "--host", "127.0.0.1", "-p", port, "--pid-file",
+                 dir.Path("ub.pid"), "-g", "admin.enabled=false"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(Contains(result.err, "ultrabalancer: ")) << result.err;
+  EXPECT_TRUE(Contains(result.err, "127.0.0.1:" + port)) << result.err;
+  EXPECT_TRUE(Contains(result.err, "in use")) << result.err;
+}
+
+// An instance that was started by flags alone.
+class FlagsOnly {
+ public:
+  explicit FlagsOnly(std::vector<std::string> arguments) : port_(FreePort()) {
+    AdoptOrphans();
+    arguments.insert(arguments.begin(), BinaryPath());
+    for (const auto& more :
+         {std::string("--host"), std::string("127.0.0.1"), std::string("-p"), std::to_string(port_),
+          std::string("--pid-file"), dir_.Path("ub.pid"), std::string("-g"),
+          std::string("admin.enabled=false"), std::string("--no-health-check")}) {
+      arguments.push_back(more);
+    }
+    std::vector<char*> argv;
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+  }
+  ~FlagsOnly() {
+    kill(pid_, SIGTERM);
+    int status = 0;
+    if (!WaitFor([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) {
+      ADD_FAILURE() << "it does not stop";
+      kill(pid_, SIGKILL);
+      waitpid(pid_, &status, 0);
+    }
+  }
+  bool WaitServing() {
+    return WaitFor([this] { return FetchOnce(endpoint()).status == 200; });
+  }
+  Endpoint endpoint() const { return Endpoint::V4(port_); }
+
+ private:
+  TempDir dir_;
+  uint16_t port_;
+  pid_t pid_ = -1;
+};
+
+FakeBackend::Options Named(std::string name) {
+  FakeBackend::Options options;
+  options.name = std::move(name);
+  return options;
+}
+
+TEST(CommandLine, FlagsAloneStartABalancer) {
+  const FakeBackend a(Named("a")), b(Named("b"));
+  FlagsOnly instance(
+      {"-b", a.endpoint().Text(), "-b", b.endpoint().Text() + ":300", "--workers", "1"});
+  ASSERT_TRUE(instance.WaitServing());
+  const uint64_t before_a = a.requests(), before_b = b.requests();
+  Client client(instance.endpoint());
+  for (int i = 0; i < 80; ++i) EXPECT_EQ(client.Get().status, 200);
+  EXPECT_EQ(a.requests() - before_a, 20u);
+  EXPECT_EQ(b.requests() - before_b, 60u);
+}
+
+TEST(CommandLine, StartIsTheShortForm) {
+  const FakeBackend a(Named("a")), b(Named("b"));
+  FlagsOnly instance({"start", "least-connections", a.endpoint().Text(), b.endpoint().Text()});
+  ASSERT_TRUE(instance.WaitServing());
+  std::set<std::string> names;
+  for (int i = 0; i < 20; ++i) names.insert(FetchOnce(instance.endpoint()).Value("X-Backend"));
+  EXPECT_EQ(names, (std::set<std::string>{"a", "b"}));
+}
+
+TEST(CommandLine, SignalsFindTheMasterByItsPidFile) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  const auto send = [&](const char* signal) {
+    return RunBinary({"-s", signal, "-c", proxy.config_path()});
+  };
+  const uint64_t before = proxy.generation();
+  CommandResult result = send("reload");
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(proxy.generation(), before + 1);
+  result = send("reopen");
+  EXPECT_EQ(result.status, 0) << result.err;
+
+  ConfigFile bad = proxy.config();
+  proxy.WriteConfig(bad.Set("queue", "{ max_requests: lots }"));
+  result = RunBinary({"-s", "reload", "--pid-file", proxy.Path("ub.pid")});
+  EXPECT_EQ(result.status, 1) << "a bad configuration is the outcome";
+  EXPECT_TRUE(Contains(result.err, "lots")) << result.err;
+  EXPECT_EQ(proxy.generation(), before + 1);
+
+  proxy.WriteConfig(proxy.config());
+  result = send("quit");
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(proxy.WaitExit(), 0);
+  result = send("reload");
+  EXPECT_EQ(result.status, 1) << "nobody runs";
+  ExpectErrorLines(result);
+}
+
+TEST(CommandLine, StopStops) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  const CommandResult result = RunBinary({"-s", "stop", "-c", proxy.config_path()});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(proxy.WaitExit(Millis(2000)), 0);
+}
+
+TEST(CommandLine, DaemonServesWhenItsParentReturns) {
+  const FakeBackend backend;
+  const TempDir dir;
+  const Endpoint at = Endpoint::V4(FreePort());
+  ConfigFile config = ConfigFile().Listen(at).Backend(backend);
+  config.Set("pid_file", dir.Path("ub.pid"))
+      .Set("logging", "{ file: \"" + dir.Path("log") + "\" }");
+  WriteFile(dir.Path("ub.yaml"), config.Text());
+  const CommandResult started = RunBinary({"-d", "-c", dir.Path("ub.yaml")});
+  ASSERT_EQ(started.status, 0) << started.err;
+  const auto master = static_cast<pid_t>(atoi(ReadFile(dir.Path("ub.pid")).c_str()));
+  ASSERT_GT(master, 1);
+  EXPECT_EQ(FetchOnce(at).status, 200) << "at once";
+  EXPECT_EQ(getsid(master), master) << "in a session of its own";
+  const CommandResult stopped = RunBinary({"-s", "stop", "-c", dir.Path("ub.yaml")});
+  EXPECT_EQ(stopped.status, 0) << stopped.err;
+  EXPECT_TRUE(WaitFor([&] { return !Alive(master); }));
+  if (Alive(master)) kill(master, SIGKILL);
+  waitpid(master, nullptr, 0);  // an orphan of ours
+}
+
+TEST(CommandLine, DaemonThatCannotStartSaysSoWithItsStatus) {
+  const UniqueFd taken = ListenAt(Endpoint::V4(0), 1);
+  const Written file(ConfigFile().Listen(Endpoint::V4(LocalPort(taken.get()))));
+  const CommandResult result = RunBinary({"-d", "-c", file.path()});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(Contains(result.err, "in use")) << result.err;
+}
+
+}  // namespace
+}  // namespace ub::itest
