@@ -71,7 +71,7 @@ struct TimeoutConfig {
   uint32_t connect_ms = 5000;
   uint32_t request_ms = 30000;  // to the response head, then between two bytes
   uint32_t header_ms = 10000;   // a client's time for one whole head
-  uint32_t idle_ms = 60000;     // a kept-alive client between two requests
+  uint32_t idle_ms = 60000;     // a kept-alive client between two requests; a tunnel without a byte
   uint32_t drain_ms = 30000;
   bool operator==(const TimeoutConfig&) const = default;
 };

@@ -106,7 +106,7 @@ constexpr ConfigKey kKeys[] = {
      .min = 1, .max = 86400000, .meaning = "a client's time to send one whole request head",
      .unit = "ms"},
     {.path = "timeout.idle_ms", .type = KeyType::kDuration, .field = UB_FIELD(timeout.idle_ms),
-     .min = 1, .max = 86400000, .meaning = "a client's connection between two requests",
+     .min = 1, .max = 86400000, .meaning = "a client between two requests, a tunnel (WebSocket) without a byte",
      .unit = "ms"},
     {.path = "timeout.drain_ms", .type = KeyType::kDuration, .field = UB_FIELD(timeout.drain_ms),
      .min = 0, .max = 86400000, .meaning = "how long a leaving worker waits for its requests",

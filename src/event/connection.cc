@@ -166,6 +166,14 @@ bool Connection::Flush() {
   return true;
 }
 
+int Connection::PendingError() const {
+  if (write_error_ != 0) return write_error_;
+  int error = 0;
+  socklen_t bytes = sizeof error;
+  getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes);
+  return error;
+}
+
 void Connection::ShutdownWrite() {
   if (unsent_.empty()) {
     transport_->ShutdownWrite(fd_.get());

@@ -71,6 +71,9 @@ class Connection : public Retirable {
   bool congested() const { return !unsent_.empty(); }
   size_t unsent_bytes() const { return unsent_.size(); }
   int write_error() const { return write_error_; }
+  // What broke the connection, 0 if nothing: for when the peer has ended its direction and reads tell no more. One system
+  // call.
+  int PendingError() const;
   // Bytes that the socket took, ever: whether a slow reader moves at all.
   uint64_t sent_bytes() const { return sent_bytes_; }
 

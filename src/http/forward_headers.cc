@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "http/char_class.h"
+
 namespace ub {
 namespace {
 
@@ -100,7 +102,7 @@ bool IsHopByHop(const HeaderField& field) {
   }
 }
 
-void RemoveHopByHop(HeaderList* headers) {
+void RemoveHopByHop(HeaderList* headers, bool keep_upgrade) {
   const bool listed = std::any_of(headers->begin(), headers->end(), [](const HeaderField& field) {
     return field.id == HeaderId::kConnection && !IsPlainOption(field.value);
   });
@@ -109,12 +111,14 @@ void RemoveHopByHop(HeaderList* headers) {
       return !IsProtected(field.id) && !IsHopByHop(field) && ListedInConnection(*headers, field.name);
     });
   }
-  std::erase_if(*headers, IsHopByHop);
+  std::erase_if(*headers, [keep_upgrade](const HeaderField& field) {
+    return IsHopByHop(field) && !(keep_upgrade && field.id == HeaderId::kUpgrade);
+  });
 }
 
 void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const ForwardedConfig& settings,
                            std::string_view request_id, std::string_view fallback_host, Buffer* out) {
-  RemoveHopByHop(&head->headers);
+  RemoveHopByHop(&head->headers, head->upgrade);
   const std::string_view host = head->authority.empty() ? fallback_host : head->authority;
   const size_t room = head->method_text.size() + head->target.size() + FieldBytes(head->headers) + 2 * host.size() +
                       request_id.size() + kOwnFieldsBytes;
@@ -136,6 +140,7 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const Fo
     pen.Field("X-Forwarded-Host", host);
   }
   if (settings.x_request_id) pen.Field("X-Request-ID", request_id);
+  if (head->upgrade) pen.Field("Connection", "upgrade");
   PutFraming({head->body, head->content_length}, &pen);
   pen.Put("\r\n");
   out->Commit(pen.written());
@@ -143,7 +148,7 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const Fo
 
 void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
                             std::string_view request_id, Buffer* out) {
-  RemoveHopByHop(&head->headers);
+  RemoveHopByHop(&head->headers, connection == ConnectionOption::kUpgrade);
   Pen pen(out->Reserve(head->reason.size() + FieldBytes(head->headers) + request_id.size() + kOwnFieldsBytes));
   pen.Put("HTTP/1.1 ");
   pen.Number(head->status);
@@ -159,8 +164,25 @@ void WriteForwardedResponse(ResponseHead* head, const Framing& framing, Connecti
   PutFraming(framing, &pen);
   if (connection == ConnectionOption::kClose) pen.Put("Connection: close\r\n");
   if (connection == ConnectionOption::kKeepAlive) pen.Put("Connection: keep-alive\r\n");
+  if (connection == ConnectionOption::kUpgrade) pen.Put("Connection: upgrade\r\n");
   pen.Put("\r\n");
   out->Commit(pen.written());
+}
+
+bool SwitchesTo(const HeaderList& answer, std::string_view offered) {
+  bool named = false;
+  for (const HeaderField& field : answer) {
+    if (field.id != HeaderId::kUpgrade) continue;
+    std::string_view list = field.value;
+    for (size_t comma = 0; comma != std::string_view::npos; list.remove_prefix(comma + 1)) {
+      comma = list.find(',');
+      const std::string_view protocol = TrimBlanks(list.substr(0, comma));
+      if (!protocol.empty() && !ListHasToken(offered, protocol)) return false;
+      named = named || !protocol.empty();
+      if (comma == std::string_view::npos) break;
+    }
+  }
+  return named;
 }
 
 }  // namespace ub

@@ -24,8 +24,8 @@ struct ClientInfo {
 bool IsHopByHop(const HeaderField& field);
 
 // Removes them, fields that Connection lists included. Fields that the proxy itself relies on cannot be removed by
-// listing them.
-void RemoveHopByHop(HeaderList* headers);
+// listing them. `keep_upgrade`: the Upgrade field stays, for an upgrade is passed on.
+void RemoveHopByHop(HeaderList* headers, bool keep_upgrade = false);
 
 // How the head that is written announces its body.
 struct Framing {
@@ -33,16 +33,21 @@ struct Framing {
   uint64_t content_length = 0;  // with kLength
 };
 
-// The request head as a backend gets it: always HTTP/1.1. `head` loses its hop-by-hop fields. `fallback_host` is sent
-// where an HTTP/1.0 client named none.
+// The request head as a backend gets it: always HTTP/1.1. `head` loses its hop-by-hop fields, but where `head->upgrade` the
+// upgrade is asked for. `fallback_host` is sent where an HTTP/1.0 client named none.
 void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const ForwardedConfig& settings,
                            std::string_view request_id, std::string_view fallback_host, Buffer* out);
 
-enum class ConnectionOption : uint8_t { kNone, kClose, kKeepAlive };
+// kUpgrade: the head is a 101, and its Upgrade field stays.
+enum class ConnectionOption : uint8_t { kNone, kClose, kKeepAlive, kUpgrade };
 
 // The response head as a client gets it. `head` loses its hop-by-hop fields. `request_id` empty: none is sent.
 void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
                             std::string_view request_id, Buffer* out);
+
+// True where a 101 with the fields `answer` switches to what was offered: it names protocols, and each of them stands in
+// `offered`, a list of protocols as in Upgrade (RFC 9110 section 7.8).
+bool SwitchesTo(const HeaderList& answer, std::string_view offered);
 
 }  // namespace ub
 

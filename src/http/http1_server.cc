@@ -54,7 +54,9 @@ bool Http1Server::Round() {
   switch (state_) {
     case State::kIdle:
     case State::kHead: return ReadHead();
-    case State::kExchange: return reader_.done() ? ClientIsGone() : ReadBody();
+    case State::kExchange:
+      if (tunnel_) return ReadTunnel();
+      return reader_.done() ? ClientIsGone() : ReadBody();
     case State::kFlushing:
     case State::kLingering: return DropInput();
     case State::kClosed: return false;
@@ -221,7 +223,7 @@ bool Http1Server::DropInput() {
 }
 
 void Http1Server::ResumeBody() {
-  if (connection_->readable()) OnReadable();
+  if (connection_->readable() || tunnel_) OnReadable();
 }
 
 void Http1Server::OnWritable() {
@@ -230,7 +232,7 @@ void Http1Server::OnWritable() {
   } else if (state_ == State::kIdle) {
     BecomeIdle();
   } else if (state_ == State::kExchange && handler_ != nullptr) {
-    if (reader_.done()) connection_->CancelDeadline();
+    if (reader_.done() && !tunnel_) connection_->CancelDeadline();
     handler_->OnStreamWritable();
   }
 }
@@ -248,8 +250,11 @@ void Http1Server::OnDeadline() {
       Refuse(408, "the head did not come in time");
       OnReadable();
       return;
-    case State::kFlushing:
     case State::kExchange:
+      if (!tunnel_) break;
+      TunnelDeadline();
+      return;
+    case State::kFlushing:
       break;
     case State::kClosed:
       return;

@@ -48,6 +48,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   void SendInterim(ResponseHead* head) override;
   void SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) override;
   void SendBody(std::string_view data, bool end, std::string_view trailers) override;
+  void SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) override;
   void SendError(ErrorPage page) override;
   bool congested() const override { return connection_->congested(); }
   void ResumeBody() override;
@@ -69,6 +70,9 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   bool ReadHead();
   bool ReadBody();
   bool DropInput();
+  // The tunnel's (http1_server_tunnel.cc).
+  bool ReadTunnel();
+  void TunnelDeadline();
   bool TakeHead(char* bytes, size_t count, bool in_scratch);
   void StartExchange(char* rest, size_t count, bool in_scratch, size_t head_bytes);
   void Refuse(uint16_t status, const char* reason);
@@ -96,6 +100,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   bool head_sent_ = false;
   bool half_closed_ok_ = false;  // the client ended its direction together with its request
   bool until_close_ = false;    // the response's end is the connection's
+  bool tunnel_ = false;         // both sides have switched protocols: no more HTTP here
   uint32_t requests_ = 0;
   uint32_t place_ = 0;          // in the worker's list
   uint64_t progress_ = 0;       // sent bytes when the deadline was last looked at

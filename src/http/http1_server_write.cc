@@ -84,6 +84,9 @@ void Http1Server::SendBody(std::string_view data, bool end, std::string_view tra
   std::array<iovec, BodyWriter::kMaxPieces> pieces;
   const size_t count = writer_.Frame(data, end, trailers, pieces);
   Send(std::span<const iovec>(pieces.data(), count));
+  if (!tunnel_) return;
+  SetDeadline(config().timeout.idle_ms);
+  if (end) connection_->ShutdownWrite();
 }
 
 void Http1Server::SendError(ErrorPage page) {

@@ -68,6 +68,7 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
   chunked_ = head->body == BodyKind::kChunked;
   body_end_ = body_end;
   body_bytes_ = body.size();
+  OfferUpgrade(head);
   ChooseRequestId(head->headers);
   const uint64_t limit = config_->limits.body_bytes;
   if (limit != 0 && (head->content_length > limit || body_bytes_ > limit)) {
@@ -102,6 +103,7 @@ void ProxySession::Try(std::string_view body) {
     request.body = body;
     request.body_complete = body_end_;
     request.chunked = chunked_;
+    request.upgrade = !upgrade_.empty();
     request.trailers = trailers_;
     request.method = method_;
     request.address = context_->group->Address(lease_.slot, &request.address_bytes);
@@ -132,13 +134,22 @@ void ProxySession::OnAttemptWritable() {
     body_.Clear();
     replayable_ = false;
   }
-  if (!body_end_) stream_->ResumeBody();
+  if (!body_end_) {
+    stream_->ResumeBody();
+  } else if (state_ == State::kTunnel) {
+    FinishTunnelIfOver();
+  }
 }
 
 bool ProxySession::WantsBody() const { return attempt_.writable(); }
 
 void ProxySession::OnRequestBody(std::string_view data, bool end, std::string_view trailers) {
   body_end_ = end;
+  if (state_ == State::kTunnel) {
+    attempt_.SendBody(data, end, {});
+    FinishTunnelIfOver();
+    return;
+  }
   body_bytes_ += data.size();
   const uint64_t limit = config_->limits.body_bytes;
   if (limit != 0 && body_bytes_ > limit) {
@@ -182,7 +193,10 @@ void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool en
 
 void ProxySession::OnResponseBody(std::string_view data, bool end, std::string_view trailers) {
   stream_->SendBody(data, end, trailers);
-  if (end) Finish(true);
+  if (!end) return;
+  if (state_ != State::kTunnel) return Finish(true);
+  backend_ended_ = true;
+  FinishTunnelIfOver();
 }
 
 void ProxySession::OnStreamWritable() { attempt_.Resume(); }
@@ -230,6 +244,8 @@ bool ProxySession::MayRetry(TryFailure failure, const Status& status, uint16_t b
 }
 
 void ProxySession::OnAttemptFailed(TryFailure failure, const Status& status) {
+  // Programs at either end break tunnels off as they please: that says nothing of the backend.
+  if (state_ == State::kTunnel) return Finish(false);
   NoteFailure(failure, status);
   if (state_ == State::kResponding) {
     Finish(false);
@@ -258,15 +274,18 @@ void ProxySession::Answer(uint16_t status) {
 }
 
 void ProxySession::Finish(bool complete) {
+  // However a tunnel ended, its request was answered.
+  const bool tunnel = state_ == State::kTunnel;
+  const bool answered = complete || tunnel;
   Transition(State::kDone);
   attempt_.End();
   EndLease(complete ? Outcome::kSuccess : Outcome::kNeutral);
   head_.Clear();
   body_.Clear();
-  context_->active--;
+  if (!tunnel) context_->active--;
   if (counted_retry_) context_->retrying--;
   Add(context_->counters->requests);
-  Add(context_->counters->responses[complete && status_ >= 100 && status_ <= 599 ? status_ / 100 : 0]);
+  Add(context_->counters->responses[answered && status_ >= 100 && status_ <= 599 ? status_ / 100 : 0]);
   config_.reset();
   ServerStream* stream = stream_;
   stream_ = nullptr;

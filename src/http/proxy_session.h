@@ -35,6 +35,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   void OnInterim(ResponseHead* head) override;
   void OnResponse(ResponseHead* head, std::string_view data, bool end) override;
   void OnResponseBody(std::string_view data, bool end, std::string_view trailers) override;
+  void OnUpgrade(ResponseHead* head, std::string_view data) override;
   void OnAttemptFailed(TryFailure failure, const Status& status) override;
   bool WantsResponse() const override { return !stream_->congested(); }
 
@@ -44,6 +45,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
     kFree,        // in the pool
     kTrying,      // a backend is picked, connected to or waited for
     kResponding,  // the client has seen the beginning of the response
+    kTunnel,      // both sides have switched protocols
     kDone,
   };
   static constexpr size_t kMaxTried = 8;
@@ -58,6 +60,9 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   // False: it is given up, and the client was answered.
   bool MayRetry(TryFailure failure, const Status& status, uint16_t backend_status);
   void EndLease(Outcome outcome);
+  // The tunnel's (proxy_session_tunnel.cc).
+  void OfferUpgrade(RequestHead* head);
+  void FinishTunnelIfOver();
   void Answer(uint16_t status);
   void Finish(bool complete);
 
@@ -72,6 +77,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   bool body_end_ = false;       // all of it has come
   bool replayable_ = true;      // head_ and body_ are all that was ever sent
   bool fresh_only_ = false;     // kept-alive connections have died on this request
+  bool backend_ended_ = false;  // its direction of the tunnel
   bool counted_retry_ = false;  // it stands in context_->retrying
   uint16_t status_ = 0;         // told to the client; 0: none yet
   uint16_t failed_status_ = 0;  // what the last failed try would be told as
@@ -84,6 +90,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   uint32_t tried_count_ = 0;
   std::string request_id_;
   std::string trailers_;
+  std::string upgrade_;  // the protocols that the client offers to switch to; empty: none
   Buffer head_, body_;  // the forwarded head; body bytes that are not sent or may have to be sent again
   UpstreamAttempt attempt_;
 };

@@ -19,7 +19,8 @@ namespace ub {
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
-  // A piece of the request's body; `end` with the last one (then `trailers` may hold fields to pass on).
+  // A piece of the request's body; `end` with the last one (then `trailers` may hold fields to pass on). In a tunnel: what
+  // the client says, and that it has ended its direction.
   virtual void OnRequestBody(std::string_view data, bool end, std::string_view trailers) = 0;
   // False while the backend cannot take more: the stream stops reading its client.
   virtual bool WantsBody() const = 0;
@@ -41,7 +42,11 @@ class ServerStream {
   virtual void SendInterim(ResponseHead* head) = 0;
   // The head with the first bytes of the body, in one system call. `end`: the response is complete with it.
   virtual void SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) = 0;
+  // In a tunnel: what the backend says, and that it has ended its direction.
   virtual void SendBody(std::string_view data, bool end, std::string_view trailers) = 0;
+  // In place of SendHead: the backend has switched protocols (RFC 9110 section 7.8). `head` is its 101, `data` what came
+  // with it. From here on the stream is a tunnel, each direction with an end of its own, until Finish.
+  virtual void SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) = 0;
   // A whole response of our own.
   virtual void SendError(ErrorPage page) = 0;
   // Bytes wait for the client: produce no more until OnStreamWritable.

@@ -20,7 +20,7 @@ Status BackendStatus(StatusCode code, std::string detail) {
 std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const Config* config, bool allow_reuse) {
   request_ = request;
   config_ = config;
-  head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = false;
+  head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = false;
   cursor_ = HeadCursor();
   progress_ = 0;
   link_ = pool_->Take(request.slot, request.generation, !allow_reuse);
@@ -74,10 +74,20 @@ void UpstreamAttempt::SendBody(std::string_view data, bool end, std::string_view
   request_done_ = end;
   if (end) sent_ns_ = loop_->now_ns();
   if (count > 0) (void)link_->connection->Write(std::span<const iovec>(pieces.data(), count));
+  if (tunnel_ && end) link_->connection->ShutdownWrite();
   Progress();
 }
 
 void UpstreamAttempt::Progress() {
+  if (tunnel_) {
+    // The client's side watches for silence. What only this side sees is a backend that takes nothing.
+    if (link_->connection->congested()) {
+      link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.idle_ms));
+    } else {
+      link_->connection->CancelDeadline();
+    }
+    return;
+  }
   link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.request_ms));
 }
 
@@ -90,6 +100,8 @@ void UpstreamAttempt::End() {
   if (request_done_ && response_done_ && keep_alive_) {
     pool_->Put(std::move(link_));
   } else {
+    // A tunnel that was cut must not look like one that ended.
+    if (tunnel_ && !(request_done_ && response_done_)) link_->connection->ResetOnClose();
     pool_->Discard(std::move(link_));
   }
 }
@@ -123,7 +135,7 @@ void UpstreamAttempt::OnDeadline() {
     return;
   }
   // Waiting for the client, to send or to read, is not the backend's fault; the client's own deadline watches that.
-  const bool client_slow = connection->congested() ? progress_ != connection->sent_bytes()
+  const bool client_slow = connection->congested() || tunnel_ ? progress_ != connection->sent_bytes()
                                                    : !request_done_ || (head_done_ && !handler_->WantsResponse());
   if (client_slow) {
     progress_ = connection->sent_bytes();
@@ -139,10 +151,17 @@ void UpstreamAttempt::Resume() {
 
 void UpstreamAttempt::OnReadable() {
   if (reading_ || state_ != State::kActive) return;
+  if (response_done_) {
+    // The backend ended its direction of a tunnel before. An error now means that it takes nothing any more either.
+    if (link_->connection->PendingError() != 0) {
+      Fail(TryFailure::kReset, StatusCode::kReset, "connection reset in a tunnel");
+    }
+    return;
+  }
   reading_ = true;
   const uint32_t run = run_;
   for (int round = 0; run == run_ && link_->connection->readable(); ++round) {
-    if (head_done_ && !handler_->WantsResponse()) break;
+    if (response_done_ || (head_done_ && !handler_->WantsResponse())) break;
     if (round == kMaxRounds) {
       link_->connection->ReadSoon();
       break;
@@ -200,7 +219,7 @@ void UpstreamAttempt::TakeHead(char* bytes, size_t count) {
     bytes += head_->bytes;
     count -= head_->bytes;
     if (head_->status == 101) {
-      Fail(TryFailure::kBadResponse, StatusCode::kProtocol, "an upgrade that was not asked for");
+      TakeUpgrade(bytes, count);
       return;
     }
     if (head_->status >= 200) break;
@@ -225,6 +244,18 @@ void UpstreamAttempt::TakeHead(char* bytes, size_t count) {
     return;
   }
   handler_->OnResponse(head_, piece.data, piece.end);
+}
+
+void UpstreamAttempt::TakeUpgrade(char* bytes, size_t count) {
+  if (!request_.upgrade) {
+    Fail(TryFailure::kBadResponse, StatusCode::kProtocol, "an upgrade that was not asked for");
+    return;
+  }
+  reader_.Begin(BodyKind::kUntilClose, 0);
+  head_done_ = tunnel_ = true;
+  keep_alive_ = request_done_ = false;
+  Progress();
+  handler_->OnUpgrade(head_, {bytes, count});
 }
 
 void UpstreamAttempt::TakeBody(char* bytes, size_t count) {

@@ -30,6 +30,9 @@ class AttemptHandler {
   // The response begins. `data`: what has come of its body, valid for this call.
   virtual void OnResponse(ResponseHead* head, std::string_view data, bool end) = 0;
   virtual void OnResponseBody(std::string_view data, bool end, std::string_view trailers) = 0;
+  // In place of OnResponse, where an upgrade was asked for: the backend has switched protocols, `data` came with its head.
+  // From here on the connection is a tunnel, told of by OnResponseBody and fed by SendBody until each has said `end`.
+  virtual void OnUpgrade(ResponseHead* head, std::string_view data) = 0;
   virtual void OnAttemptFailed(TryFailure failure, const Status& status) = 0;
   // False while the client cannot take more: the attempt stops reading.
   virtual bool WantsResponse() const = 0;
@@ -51,6 +54,7 @@ class UpstreamAttempt final : public ConnectionHandler {
     std::string_view body;  // what is there of the body; the same
     bool body_complete = true;
     bool chunked = false;
+    bool upgrade = false;  // a 101 may answer it
     std::string_view trailers;
     Method method = Method::kGet;
     const sockaddr* address = nullptr;
@@ -87,6 +91,7 @@ class UpstreamAttempt final : public ConnectionHandler {
   void ReadOnce();
   void TakeHead(char* bytes, size_t count);
   void TakeBody(char* bytes, size_t count);
+  void TakeUpgrade(char* bytes, size_t count);
   void AtEnd(int error);
   void Fail(TryFailure failure, StatusCode code, std::string detail);
   void Progress();
@@ -104,6 +109,7 @@ class UpstreamAttempt final : public ConnectionHandler {
   bool request_done_ = false;    // everything was handed to the connection
   bool response_done_ = false;
   bool keep_alive_ = false;      // the response allows another request
+  bool tunnel_ = false;          // the backend has switched protocols
   bool reading_ = false;         // in OnReadable, to keep Resume from recursing
   uint32_t run_ = 0;             // grows with each end: tells a caller that its attempt is over
   uint64_t sent_ns_ = 0;
