@@ -175,7 +175,7 @@ constexpr ConfigKey kKeys[] = {
      .field = UB_FIELD(proxy_protocol.trust), .meaning = "peers whose PROXY heads are believed",
      .in_force = false},
     {.path = "forwarded.trust", .type = KeyType::kCidrList, .field = UB_FIELD(forwarded.trust),
-     .meaning = "peers whose X-Forwarded-* headers are believed", .in_force = false},
+     .meaning = "peers whose X-Forwarded-* headers are believed; unix: for unix sockets"},
     {.path = "forwarded.x_forwarded", .type = KeyType::kBool,
      .field = UB_FIELD(forwarded.x_forwarded),
      .meaning = "send X-Forwarded-For, -Proto, -Host and X-Real-IP"},

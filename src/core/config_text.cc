@@ -200,6 +200,7 @@ bool IsHostName(std::string_view text) {
 }
 
 bool IsNetwork(std::string_view text) {
+  if (text == "unix:") return true;
   const size_t slash = text.find('/');
   const std::string_view address = text.substr(0, slash);
   const bool v4 = IsIpv4(address);

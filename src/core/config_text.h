@@ -40,7 +40,7 @@ std::string CanonicalIp(std::string_view text);
 bool IsLoopback(std::string_view ip);
 // What can be a DNS name (or a name of /etc/hosts): letters, digits, '-', '_' and dots.
 bool IsHostName(std::string_view text);
-// "10.0.0.0/8", "::1", "fe80::/10"
+// "10.0.0.0/8", "::1", "fe80::/10"; "unix:" stands for the peers of unix sockets.
 bool IsNetwork(std::string_view text);
 
 // "10.0.0.1:80", "[::1]:80", "app:80", "unix:/path"; with `allow_weight` also a last ":WEIGHT".

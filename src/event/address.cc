@@ -35,6 +35,46 @@ PeerAddress PeerAddress::From(const sockaddr_storage& address) {
   return out;
 }
 
+std::optional<PeerAddress> PeerAddress::Parse(std::string_view text) {
+  std::string_view host = text, port;
+  const bool bracketed = text.starts_with('[');
+  // One colon is a port's; several are an IPv6 address's.
+  const size_t colon = bracketed ? text.find("]:") : text.find(':');
+  if (colon != std::string_view::npos && (bracketed || text.rfind(':') == colon)) {
+    host = text.substr(0, colon + (bracketed ? 1 : 0));
+    port = text.substr(colon + (bracketed ? 2 : 1));
+    if (port.empty()) return std::nullopt;
+  }
+  if (bracketed) {
+    if (host.size() < 2 || host.back() != ']') return std::nullopt;
+    host = host.substr(1, host.size() - 2);
+  }
+  char copy[kMaxText];
+  if (host.size() >= sizeof copy) return std::nullopt;
+  host.copy(copy, host.size());
+  copy[host.size()] = '\0';
+  uint16_t number = 0;
+  if (!port.empty()) {
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (error != std::errc() || end != port.data() + port.size()) return std::nullopt;
+  }
+  sockaddr_storage storage{};
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  if (!bracketed && inet_pton(AF_INET, copy, &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(number);
+    std::memcpy(&storage, &v4, sizeof v4);
+  } else if (inet_pton(AF_INET6, copy, &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(number);
+    std::memcpy(&storage, &v6, sizeof v6);
+  } else {
+    return std::nullopt;
+  }
+  return From(storage);
+}
+
 std::string_view PeerAddress::bytes() const {
   return {reinterpret_cast<const char*>(ip_.data()), family_ == 4 ? 4u : family_ == 6 ? 16u : 0u};
 }

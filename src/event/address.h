@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace ub {
@@ -18,6 +19,9 @@ class PeerAddress {
   PeerAddress() = default;
   // IPv4-mapped IPv6 addresses become IPv4.
   static PeerAddress From(const sockaddr_storage& address);
+  // "192.0.2.1", "2001:db8::1", "[2001:db8::1]", each also with ":port" behind it (IPv6 then in brackets): what
+  // X-Forwarded-For may hold.
+  static std::optional<PeerAddress> Parse(std::string_view text);
 
   bool is_unix() const { return family_ == 0; }
   bool is_ipv6() const { return family_ == 6; }

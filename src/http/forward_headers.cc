@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "http/authority.h"
 #include "http/char_class.h"
 
 namespace ub {
@@ -65,22 +66,50 @@ void PutFraming(const Framing& framing, Pen* pen) {
   }
 }
 
-// Fields of a request that the proxy replaces by its own.
-bool IsReplaced(const HeaderField& field, const ForwardedConfig& settings) {
+// Fields of a request that the proxy replaces by its own, or that nobody but a trusted peer may send.
+bool IsReplaced(const HeaderField& field, bool peer_trusted, const ForwardedConfig& settings) {
   switch (field.id) {
     case HeaderId::kHost:
     case HeaderId::kContentLength:
+    case HeaderId::kForwarded:  // nothing here extends it, and a stale one would mislead whoever prefers RFC 7239
+      return true;
     case HeaderId::kXForwardedFor:
     case HeaderId::kXForwardedHost:
     case HeaderId::kXForwardedProto:
     case HeaderId::kXRealIp:
-    case HeaderId::kForwarded:  // an untrusted peer's word must not reach a backend that prefers RFC 7239
-      return true;
+      return settings.x_forwarded || !peer_trusted;
     case HeaderId::kXRequestId:
       return settings.x_request_id;
     default:
       return false;
   }
+}
+
+// X-Forwarded-For, -Proto, -Host and X-Real-IP. What a trusted peer said of them stays, as far as it makes sense.
+void PutForwarded(const HeaderList& headers, const ClientInfo& peer, const ClientAddress& client, std::string_view host,
+                  Pen* pen) {
+  std::array<char, PeerAddress::kMaxText> text;
+  std::string_view proto = peer.tls ? "https" : "http";
+  pen->Put("X-Forwarded-For: ");
+  if (client.peer_trusted) {
+    for (const HeaderField& field : headers) {
+      if (field.value.empty()) continue;
+      if (field.id == HeaderId::kXForwardedFor) {
+        pen->Put(field.value);
+        pen->Put(", ");
+      } else if (field.id == HeaderId::kXForwardedHost && IsValidAuthority(field.value)) {
+        host = field.value;
+      } else if (field.id == HeaderId::kXForwardedProto &&
+                 (EqualsIgnoreCase(field.value, "http") || EqualsIgnoreCase(field.value, "https"))) {
+        proto = field.value;
+      }
+    }
+  }
+  pen->Put(peer.peer.Text(&text));
+  pen->Put("\r\n");
+  pen->Field("X-Real-IP", client.address.Text(&text));
+  pen->Field("X-Forwarded-Proto", proto);
+  pen->Field("X-Forwarded-Host", host);
 }
 
 constexpr size_t kOwnFieldsBytes = 512;  // names and fixed values of every field that the proxy adds
@@ -116,8 +145,9 @@ void RemoveHopByHop(HeaderList* headers, bool keep_upgrade) {
   });
 }
 
-void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const ForwardedConfig& settings,
-                           std::string_view request_id, std::string_view fallback_host, Buffer* out) {
+void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const ClientAddress& client,
+                           const ForwardedConfig& settings, std::string_view request_id, std::string_view fallback_host,
+                           Buffer* out) {
   RemoveHopByHop(&head->headers, head->upgrade);
   const std::string_view host = head->authority.empty() ? fallback_host : head->authority;
   const size_t room = head->method_text.size() + head->target.size() + FieldBytes(head->headers) + 2 * host.size() +
@@ -129,16 +159,9 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const Fo
   pen.Put(" HTTP/1.1\r\n");
   pen.Field("Host", host);
   for (const HeaderField& field : head->headers) {
-    if (!IsReplaced(field, settings)) pen.Field(field.name, field.value);
+    if (!IsReplaced(field, client.peer_trusted, settings)) pen.Field(field.name, field.value);
   }
-  if (settings.x_forwarded) {
-    std::array<char, PeerAddress::kMaxText> text;
-    const std::string_view ip = client.peer.Text(&text);
-    pen.Field("X-Forwarded-For", ip);
-    pen.Field("X-Real-IP", ip);
-    pen.Field("X-Forwarded-Proto", client.tls ? "https" : "http");
-    pen.Field("X-Forwarded-Host", host);
-  }
+  if (settings.x_forwarded) PutForwarded(head->headers, peer, client, host, &pen);
   if (settings.x_request_id) pen.Field("X-Request-ID", request_id);
   if (head->upgrade) pen.Field("Connection", "upgrade");
   PutFraming({head->body, head->content_length}, &pen);

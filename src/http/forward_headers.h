@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "event/address.h"
 #include "event/buffer.h"
+#include "http/client_address.h"
 #include "http/message.h"
 
 namespace ub {
@@ -34,9 +35,11 @@ struct Framing {
 };
 
 // The request head as a backend gets it: always HTTP/1.1. `head` loses its hop-by-hop fields, but where `head->upgrade` the
-// upgrade is asked for. `fallback_host` is sent where an HTTP/1.0 client named none.
-void WriteForwardedRequest(RequestHead* head, const ClientInfo& client, const ForwardedConfig& settings,
-                           std::string_view request_id, std::string_view fallback_host, Buffer* out);
+// upgrade is asked for. `fallback_host` is sent where an HTTP/1.0 client named none. X-Forwarded-* of a trusted peer are
+// extended, those of any other replaced.
+void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const ClientAddress& client,
+                           const ForwardedConfig& settings, std::string_view request_id, std::string_view fallback_host,
+                           Buffer* out);
 
 // kUpgrade: the head is a 101, and its Upgrade field stays.
 enum class ConnectionOption : uint8_t { kNone, kClose, kKeepAlive, kUpgrade };

@@ -75,8 +75,10 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
     Answer(413);
     return;
   }
+  client_ = FindClient(stream->client().peer, head->headers, context_->settings.trust);
+  if (context_->group->algorithm().uses_key) key_ = context_->settings.hash_key.Hash(*head, client_.address);
   const std::string fallback_host = head->authority.empty() ? stream->LocalHost() : std::string();
-  WriteForwardedRequest(head, stream->client(), config_->forwarded, request_id_, fallback_host, &head_);
+  WriteForwardedRequest(head, stream->client(), client_, config_->forwarded, request_id_, fallback_host, &head_);
   trailers_.assign(trailers);
   // What may have to be sent twice must outlive the buffer that it was read into.
   if (idempotent_ && !body.empty()) {

@@ -85,6 +85,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   uint64_t body_bytes_ = 0;
   uint64_t response_ns_ = 0;  // from the send to the response's head
   uint64_t key_ = 0;
+  ClientAddress client_;
   Lease lease_;
   std::array<uint32_t, kMaxTried> tried_;
   uint32_t tried_count_ = 0;

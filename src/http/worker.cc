@@ -85,6 +85,7 @@ void Worker::TurnBegins() {
 
 void Worker::Configure() {
   SetLogLevel(context_.config->logging.level);
+  context_.settings = {NetworkSet(context_.config->forwarded.trust), RequestKey(context_.config->hash_key)};
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
 }

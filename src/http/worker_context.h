@@ -10,8 +10,10 @@
 #include "core/config.h"
 #include "core/random.h"
 #include "core/shm_segment.h"
+#include "core/network_set.h"
 #include "event/event_loop.h"
 #include "http/http1_parser.h"
+#include "http/request_key.h"
 #include "upstream/keepalive_pool.h"
 #include "upstream/upstream_group.h"
 
@@ -39,6 +41,12 @@ class SessionPool {
   std::vector<ProxySession*> free_, done_;
 };
 
+// What is worked out from the configuration once a reload, for the beginning of each request.
+struct RequestSettings {
+  NetworkSet trust;     // forwarded.trust
+  RequestKey hash_key;
+};
+
 struct WorkerContext {
   EventLoop* loop = nullptr;
   ShmSegment* shm = nullptr;
@@ -53,6 +61,7 @@ struct WorkerContext {
 
   // Requests begin with this one and keep it to their end.
   std::shared_ptr<const Config> config;
+  RequestSettings settings;
 
   // Memory for parsing, valid within one callback.
   RequestHead request_head;
