@@ -372,7 +372,7 @@ TEST(Upgrade, DoesNotHoldTheHalfOpenBreaker) {
     return tunnel->open();
   }));
   EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200) << "the tunnel's ticket was given back";
-  EXPECT_EQ(proxy.InFlight(), 1u);
+  EXPECT_TRUE(WaitFor([&] { return proxy.InFlight() == 1; })) << "the tunnel alone";
 }
 
 }  // namespace
