@@ -50,12 +50,14 @@ bool CircuitBreaker::Move(BreakerWord from, CircuitState to, uint64_t deadline_m
   return slot_.breaker.compare_exchange_strong(expected, next.Pack(), std::memory_order_seq_cst);
 }
 
-bool CircuitBreaker::BeginHalfOpen(uint64_t now_ns) {
+bool CircuitBreaker::BeginHalfOpen(uint64_t now_ns, bool* moved) {
+  *moved = false;
   const BreakerWord word = Load();
   if (word.state == CircuitState::kHalfOpen) return true;
   if (word.state == CircuitState::kClosed || now_ns / kNsPerMs < word.deadline_ms) return false;
   // Losing the race means that another picker began it, or even ended it already.
-  return Move(word, CircuitState::kHalfOpen, 0) || Load().state == CircuitState::kHalfOpen;
+  *moved = Move(word, CircuitState::kHalfOpen, 0);
+  return *moved || Load().state == CircuitState::kHalfOpen;
 }
 
 uint32_t CircuitBreaker::Count(uint16_t epoch, bool success) {
@@ -91,14 +93,16 @@ bool CircuitBreaker::OnSuccess(uint16_t epoch) {
   return false;
 }
 
-bool CircuitBreaker::OnFailure(uint16_t epoch, uint64_t now_ns) {
-  if (!config_.enabled) return false;
+std::optional<CircuitState> CircuitBreaker::OnFailure(uint16_t epoch, uint64_t now_ns) {
+  if (!config_.enabled) return std::nullopt;
   const BreakerWord word = Load();
-  if (word.epoch != epoch || word.state == CircuitState::kOpen) return false;
+  if (word.epoch != epoch || word.state == CircuitState::kOpen) return std::nullopt;
   const uint64_t deadline_ms = now_ns / kNsPerMs + uint64_t{config_.timeout_seconds} * 1000;
-  if (word.state == CircuitState::kHalfOpen) return Move(word, CircuitState::kOpen, deadline_ms);
   // ">=", not "==": whoever counted to the threshold may have been killed before it moved the state.
-  return Count(epoch, false) >= config_.failure_threshold && Move(word, CircuitState::kOpen, deadline_ms);
+  const bool enough =
+      word.state == CircuitState::kHalfOpen || Count(epoch, false) >= config_.failure_threshold;
+  if (!enough || !Move(word, CircuitState::kOpen, deadline_ms)) return std::nullopt;
+  return word.state;
 }
 
 void CircuitBreaker::Reset(std::atomic<uint64_t>& breaker) {

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/config.h"
@@ -59,11 +60,13 @@ class CircuitBreaker {
   }
   BreakerWord Load() const { return BreakerWord::Unpack(slot_.breaker.load(std::memory_order_seq_cst)); }
 
-  // Open and due: makes it half-open, unless somebody else just did. True where the state is half-open now.
-  bool BeginHalfOpen(uint64_t now_ns);
-  // How a request that began in `epoch` went. True where this report moved the state.
+  // Open and due: makes it half-open, unless somebody else just did. True where the state is half-open now; *moved
+  // where it was this call that made it so.
+  bool BeginHalfOpen(uint64_t now_ns, bool* moved);
+  // How a request that began in `epoch` went. Whoever moves the state learns it, and nobody else: a success from
+  // half-open to closed (true), a failure from the state that is returned to open.
   bool OnSuccess(uint16_t epoch);
-  bool OnFailure(uint16_t epoch, uint64_t now_ns);
+  std::optional<CircuitState> OnFailure(uint16_t epoch, uint64_t now_ns);
 
   // Closed again, whatever it was; reports under way are ignored. For an address that comes back.
   static void Reset(std::atomic<uint64_t>& breaker);

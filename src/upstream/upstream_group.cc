@@ -24,8 +24,10 @@ void Bump(Word& word) {
   word.store(word.load(kRelaxed) + 1, kRelaxed);
 }
 
-void LogMove(const BackendSlot& slot, const CircuitBreaker& breaker) {
-  Log(LogLevel::kWarn, "backend {}: circuit {}", slot.address_text, CircuitStateName(breaker.Load().state));
+// Only whoever made the move logs it, so each is told once, whatever number of workers saw it.
+void LogMove(const BackendSlot& slot, CircuitState now, CircuitState before, std::string_view reason) {
+  Log(now == CircuitState::kClosed ? LogLevel::kNotice : LogLevel::kWarn, "backend {}: circuit is {} (was {}): {}",
+      slot.address_text, CircuitStateName(now), CircuitStateName(before), reason);
 }
 
 }  // namespace
@@ -62,8 +64,9 @@ bool UpstreamGroup::Refresh() {
 void UpstreamGroup::BuildBalancers() {
   // Workers start spread over the backends (multiples of the golden ratio lie far apart), and after the first time at
   // random: a table that changes often must not send every first request to the same one.
-  const uint64_t phase =
-      builds_++ == 0 ? (((worker_id_ + uint64_t{1}) * kGolden) >> 32) : random_.Next() >> 32;
+  const bool first = builds_ == 0;
+  if (!view_.entries().empty()) ++builds_;
+  const uint64_t phase = first ? (((worker_id_ + uint64_t{1}) * kGolden) >> 32) : random_.Next() >> 32;
   for (const Tier tier : {Tier::kPrimary, Tier::kBackup}) {
     const std::span<const ViewEntry> entries = view_.tier(tier);
     // `phase` is a fraction of 2^32 of the way round.
@@ -150,9 +153,10 @@ UpstreamGroup::Entry UpstreamGroup::Enter(const ViewEntry& entry, uint64_t now_n
 
 UpstreamGroup::Entry UpstreamGroup::EnterHalfOpen(const ViewEntry& entry, uint64_t now_ns, Lease* lease) {
   CircuitBreaker breaker(shm_.slot(entry.slot), settings_.breaker);
-  const bool began = breaker.Load().state == CircuitState::kOpen;
-  if (!breaker.BeginHalfOpen(now_ns)) return Entry::kShut;
-  if (began) LogMove(shm_.slot(entry.slot), breaker);
+  bool moved = false;
+  const bool half_open = breaker.BeginHalfOpen(now_ns, &moved);
+  if (moved) LogMove(shm_.slot(entry.slot), CircuitState::kHalfOpen, CircuitState::kOpen, "its time-out has passed");
+  if (!half_open) return Entry::kShut;
   const auto tickets = [&](uint32_t r) -> std::atomic<uint32_t>& { return shm_.tickets(r, entry.slot); };
   if (!Reserve(shm_, row_, tickets, std::max(settings_.breaker.half_open_requests, 1u))) return Entry::kShut;
   // The ticket counts; only now is it certain in which epoch it was taken.
@@ -177,7 +181,14 @@ void UpstreamGroup::Judge(const Lease& lease, Outcome outcome, uint64_t response
   } else if (slot.passive_failures.load(kRelaxed) != 0) {
     slot.passive_failures.store(0, kRelaxed);
   }
-  if (failed ? breaker.OnFailure(lease.epoch, now_ns) : breaker.OnSuccess(lease.epoch)) LogMove(slot, breaker);
+  if (!failed) {
+    if (breaker.OnSuccess(lease.epoch)) {
+      LogMove(slot, CircuitState::kClosed, CircuitState::kHalfOpen, "enough requests in a row succeeded");
+    }
+  } else if (const auto before = breaker.OnFailure(lease.epoch, now_ns)) {
+    LogMove(slot, CircuitState::kOpen, *before,
+            *before == CircuitState::kHalfOpen ? "a request failed" : "too many requests in a row failed");
+  }
   if (algorithm_->uses_latency && response_ns != 0) PeakEwma::Record(slot.ewma, response_ns, now_ns, failed);
 }
 

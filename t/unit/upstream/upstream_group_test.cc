@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "log_capture.h"
 #include "upstream_fixture.h"
 
 namespace ub {
@@ -180,6 +181,29 @@ TEST(UpstreamGroup, BreakerOpensShutsProbesAndCloses) {
   pool.group(1).Report(probes[1], Outcome::kSuccess, 0, later);
   EXPECT_EQ(pool.shm().InFlight(b), 0u);
   EXPECT_EQ(pool.shm().tickets(0, b) + pool.shm().tickets(1, b), 0u);
+}
+
+TEST(UpstreamGroup, EachMoveOfTheBreakerIsLoggedOnceWithItsReason) {
+  Pool pool(MakeSpecs(1), "round-robin", 3);
+  const LogCapture log;
+  uint64_t t = 100 * kSecond;
+  std::vector<Lease> leases;
+  for (int n = 0; n < 9; ++n) leases.push_back(pool.Take(n % 3, {.now_ns = t}));
+  for (int n = 0; n < 9; ++n) pool.group(n % 3).Report(leases[n], Outcome::kFailure, 0, t);
+  t += 61 * kSecond;
+  leases.clear();
+  for (int n = 0; n < 3; ++n) leases.push_back(pool.Take(n, {.now_ns = t}));
+  for (int n = 0; n < 3; ++n) pool.group(n).Report(leases[n], Outcome::kFailure, 0, t);
+  t += 61 * kSecond;
+  leases.clear();
+  for (int n = 0; n < 3; ++n) leases.push_back(pool.Take(n, {.now_ns = t}));
+  for (int n = 0; n < 3; ++n) pool.group(n).Report(leases[n], Outcome::kSuccess, 0, t);
+  EXPECT_EQ(log.Count("circuit is open (was closed): too many requests in a row failed"), 1u);
+  EXPECT_EQ(log.Count("circuit is half-open (was open): its time-out has passed"), 2u);
+  EXPECT_EQ(log.Count("circuit is open (was half-open): a request failed"), 1u);
+  EXPECT_EQ(log.Count("circuit is closed (was half-open): enough requests in a row succeeded"), 1u);
+  EXPECT_EQ(log.Count("circuit"), 5u) << log.Text();
+  EXPECT_EQ(log.Count(MakeSpec(0).text), 5u) << "each names the backend";
 }
 
 TEST(UpstreamGroup, StreamingRequestsDoNotHoldTheBreakerHalfOpen) {
