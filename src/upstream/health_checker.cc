@@ -28,7 +28,6 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
     record_.failures = at.probe_failures.load(std::memory_order_relaxed);
     record_.successes = at.probe_successes.load(std::memory_order_relaxed);
   }
-  ~Target() override { Stop(); }
 
   uint32_t slot() const { return slot_; }
   uint32_t generation() const { return generation_; }
@@ -36,15 +35,17 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
   void set_record(const HealthRecord& record) { record_ = record; }
 
   void Schedule(uint64_t delay_ns) { timer_.Set(owner_->loop_->now_ns() + delay_ns); }
+  // No check any more, nor the result of one under way: the object lives to the end of this turn.
   void Stop() {
+    stopped_ = true;
     timer_.Cancel();
-    if (probe_ != nullptr) owner_->loop_->Retire(std::move(probe_));
   }
   void ProbeNow() {
     if (probe_ == nullptr) Schedule(1);
   }
 
   void OnProbeDone(bool success, std::string_view reason) override {
+    if (stopped_) return;
     const HealthRecord before = record_;
     record_ = AfterProbe(before, success, owner_->thresholds());
     // What workers reported is answered by this check.
@@ -62,7 +63,7 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
   static void OnTimer(void* self) { static_cast<Target*>(self)->Probe(); }
 
   void Probe() {
-    if (probe_ != nullptr) return;
+    if (probe_ != nullptr || stopped_) return;
     const BackendSlot& at = owner_->shm_->slot(slot_);
     config_ = owner_->config_;  // the probe reads it to its end
     probe_ = owner_->factory_->Make(owner_->loop_, config_->health_check, this);
@@ -90,7 +91,7 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
   Timer timer_;
   std::shared_ptr<const Config> config_;
   std::unique_ptr<HealthProbe> probe_;
-  bool starting_ = false, ended_at_once_ = false;
+  bool starting_ = false, ended_at_once_ = false, stopped_ = false;
 };
 
 HealthChecker::HealthChecker(EventLoop* loop, ShmSegment* shm, BackendTable* table, HealthProbeFactory* factory)
@@ -111,11 +112,15 @@ void HealthChecker::Configure(std::shared_ptr<const Config> config) {
   const bool same = config_ != nullptr && config_->health_check == config->health_check;
   config_ = std::move(config);
   if (!same) {
-    for (auto& target : targets_) {
-      if (target != nullptr) loop_->Retire(std::move(target));
-    }
+    for (auto& target : targets_) Drop(&target);
   }
   Rescan();
+}
+
+void HealthChecker::Drop(std::unique_ptr<Target>* target) {
+  if (*target == nullptr) return;
+  (*target)->Stop();
+  loop_->Retire(std::move(*target));
 }
 
 void HealthChecker::Rescan() {
@@ -125,13 +130,15 @@ void HealthChecker::Rescan() {
     BackendSlot& slot = shm_->slot(s);
     const bool active = slot.state.load(std::memory_order_acquire) == static_cast<uint32_t>(SlotState::kActive);
     std::unique_ptr<Target>& target = targets_[s];
-    if (target != nullptr && (!active || target->generation() != slot.generation.load(std::memory_order_acquire))) {
-      loop_->Retire(std::move(target));
+    // The slot of an address that was removed and is back has lost its health, so the target's is of before.
+    const auto health = static_cast<HealthState>(slot.health.load(std::memory_order_acquire));
+    if (target != nullptr && (!active || target->generation() != slot.generation.load(std::memory_order_acquire) ||
+                              target->record().state != health)) {
+      Drop(&target);
     }
     if (!active) continue;
     if (!config_->health_check.enabled) {
-      // Without checks nobody may be down: breaker and resolution go on by themselves.
-      slot.health.store(static_cast<uint32_t>(HealthState::kUp), std::memory_order_release);
+      CountAsUp(&slot, health);
       continue;
     }
     if (target != nullptr) continue;
@@ -144,6 +151,16 @@ void HealthChecker::Rescan() {
   } else {
     passive_.Cancel();
   }
+}
+
+// Without checks nobody may be down: breaker and resolution go on by themselves.
+void HealthChecker::CountAsUp(BackendSlot* slot, HealthState before) {
+  if (before == HealthState::kUp) return;
+  slot->probe_failures.store(0, std::memory_order_relaxed);
+  slot->probe_successes.store(0, std::memory_order_relaxed);
+  slot->health.store(static_cast<uint32_t>(HealthState::kUp), std::memory_order_release);
+  Log(LogLevel::kNotice, "backend {} is up (was {}): health checks are off", slot->address_text,
+      HealthStateName(before));
 }
 
 void HealthChecker::OnPassive(void* self) {

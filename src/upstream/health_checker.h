@@ -34,6 +34,8 @@ class HealthChecker {
   class Target;
   friend class Target;
   static void OnPassive(void* self);
+  void Drop(std::unique_ptr<Target>* target);
+  static void CountAsUp(BackendSlot* slot, HealthState before);
   void Write(const Target& target, const HealthRecord& before, std::string_view reason);
   HealthThresholds thresholds() const;
 
