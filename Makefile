@@ -13,7 +13,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench fuzz check-fuzz lint deps clean \
+.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench fuzz check-fuzz check-tsan lint deps clean \
 	distclean autoconf help FORCE
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
@@ -183,6 +183,32 @@ ifneq ($(filter fuzz check-fuzz,$(MAKECMDGOALS)),)
 -include $(patsubst %.o,%.d,$(call objects,$(F),$(lib_sources) $(fuzz_sources)))
 endif
 
+# --- the shared slots under ThreadSanitizer: a build of its own ---
+
+# What the slots need and no more, so that it is built in a minute.
+S := $(O)/tsan
+tsan_sources := $(sort $(wildcard $(foreach name,clock config log shm_segment status,$(srcdir)/src/core/$(name).cc)) \
+	$(filter-out $(foreach name,controller health_checker keepalive_pool resolver,%/$(name).cc) %/health_probe_tcp.cc, \
+	$(wildcard $(srcdir)/src/upstream/*.cc)) $(srcdir)/t/support/slot_hammer.cc $(wildcard $(srcdir)/t/tsan/*.cc))
+tsan_compile = $(CXX) $(includes) $(UB_LIB_CFLAGS) $(UB_DEFINES) $(CPPFLAGS) -std=c++20 $(warnings) -O1 -g -pthread \
+	-fsanitize=thread -fno-omit-frame-pointer
+$(eval $(call stamp,$(S)/compile.flags,$$(tsan_compile)))
+$(eval $(call stamp,$(S)/link.flags,$$(tsan_sources)))
+
+$(S)/%.o: $(srcdir)/%.cc $(S)/compile.flags $(O)/build_config.h
+	@mkdir -p $(@D)
+	$(call say,TSANCXX,$*)$(tsan_compile) -I$(srcdir)/t -MMD -MP -c -o $@ $<
+
+$(S)/shared_slots_tsan: $(call objects,$(S),$(tsan_sources)) $(S)/link.flags
+	$(call say,LINK,$@)$(CXX) -fsanitize=thread -pthread -o $@ $(filter %.o,$^) $(UB_LIB_LIBS)
+
+check-tsan: $(S)/shared_slots_tsan
+	$(Q)$(run_tests) $(srcdir) $(O) tsan
+
+ifneq ($(filter check-tsan,$(MAKECMDGOALS)),)
+-include $(patsubst %.o,%.d,$(call objects,$(S),$(tsan_sources)))
+endif
+
 # --- running and installing ---
 
 demo: all
@@ -214,6 +240,7 @@ help:
 	  unit-tests 'build and run the unit tests (GTEST_FILTER=... narrows; LAYERS="core event" too)' \
 	  integration-tests 'build and run the tests of the real binary' \
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
+	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
 	  bench 'run the benchmarks' \
 	  lint 'clang-format, clang-tidy and shellcheck' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
