@@ -161,6 +161,40 @@ TEST(Limits, MaxConnectionsOfABackendIsExactOverAllWorkers) {
   EXPECT_TRUE(proxy.WaitIdle());
 }
 
+// The issue of a limit of one backend, under each algorithm that looks at counts and one that does not.
+TEST(Limits, TenConnectionsUnderTwoHundredClients) {
+  constexpr uint64_t kPlaces = 10;
+  for (const char* algorithm : {"round-robin", "least-connections", "power-of-two"}) {
+    FakeBackend::Options options;
+    options.record = false;
+    options.handler = [](Exchange& exchange) {
+      FakeBackend& backend = exchange.backend();
+      WaitFor([&] { return backend.concurrent() >= kPlaces || backend.stopping(); }, Millis(2));
+      FakeBackend::Serve(exchange);
+    };
+    const FakeBackend backend(options);
+    Proxy proxy(ConfigFile().Workers(3).Set("algorithm", algorithm).Backend(backend, "max_connections: 10"));
+    ASSERT_TRUE(proxy.Start());
+    std::atomic<uint64_t> served{0}, full{0}, other{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 200; ++i) {
+      threads.emplace_back([&] {
+        Client client(proxy.endpoint());
+        for (int j = 0; j < 10; ++j) {
+          const int status = client.Get().status;
+          ++(status == 200 ? served : status == 503 ? full : other);
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(backend.peak(), kPlaces) << algorithm << ": never more, and the places are used";
+    EXPECT_EQ(other, 0u) << algorithm;
+    EXPECT_EQ(backend.requests(), served) << algorithm;
+    EXPECT_GT(full, 0u) << algorithm;
+    EXPECT_TRUE(proxy.WaitIdle());
+  }
+}
+
 TEST(Limits, FullBackendIsPassedOverAndAllFull503) {
   Gate release;
   FakeBackend::Options options;
