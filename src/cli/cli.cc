@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "cli/flags.h"
 #include "cli/help.h"
+#include "core/config_keys.h"
 #include "core/config_print.h"
 #include "core/config_text.h"
 #include "core/control.h"
@@ -54,6 +58,7 @@ CliAction ExampleAction(const Arguments& arguments) {
 
 // What the flags say, into the action. Empty: fine; else what is wrong.
 std::string TakeFlags(const Arguments& arguments, CliAction* action) {
+  bool test = false, test_print = false, signal = false;
   for (const GivenFlag& given : arguments.flags) {
     const FlagSpec& flag = *given.spec;
     if (!flag.path.empty()) {
@@ -73,20 +78,28 @@ std::string TakeFlags(const Arguments& arguments, CliAction* action) {
       const std::string key = given.value.substr(0, equals);
       action->source.flags.push_back({"-g " + key, key, given.value.substr(equals + 1)});
     } else if (flag.letters == "t") {
-      if (action->kind != CliAction::Kind::kTestPrint) action->kind = CliAction::Kind::kTest;
+      test = true;
     } else if (flag.letters == "T") {
-      action->kind = CliAction::Kind::kTestPrint;
+      test_print = true;
     } else if (flag.letters == "s") {
-      action->kind = CliAction::Kind::kSignal;
+      signal = true;
       action->signal = given.value;
     }
   }
+  if (signal && (test || test_print)) return "-s goes with neither -t nor -T (give one of them)";
+  if (signal && !arguments.command.empty()) {
+    return fmt::format("-s goes with no command (remove {})", arguments.command);
+  }
+  if (test) action->kind = CliAction::Kind::kTest;
+  if (test_print) action->kind = CliAction::Kind::kTestPrint;
+  if (signal) action->kind = CliAction::Kind::kSignal;
   return {};
 }
 
 // What a command's arguments add. Empty: fine; else what is wrong.
 std::string TakeCommand(const Arguments& arguments, CliAction* action) {
   const std::vector<std::string>& words = arguments.positional;
+  if (arguments.command.empty()) return {};
   if (arguments.command == "start") {
     if (words.size() < 2)
       return "start needs ALGORITHM HOST:PORT... (such as: start random a:80 b:80)";
@@ -128,12 +141,37 @@ bool HasBackends(const ConfigSource& source) {
   return false;
 }
 
-void WriteAll(int fd, std::string_view text) {
+// False: nobody reads, or the disk is full.
+bool WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t size = write(fd, text.data(), text.size());
-    if (size <= 0) return;  // nobody reads; there is nowhere to say so
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return false;
     text.remove_prefix(static_cast<size_t>(size));
   }
+  return true;
+}
+
+// What a command was asked to print; the exit status.
+int WriteOut(std::string_view text, int status) {
+  if (WriteAll(STDOUT_FILENO, text)) return status;
+  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(errno))});
+  return 1;
+}
+
+// The arguments as the process title may show them to everybody: without secrets.
+std::string TitleOf(int argc, const char* const* argv) {
+  std::string out;
+  for (int i = 1; i < argc; ++i) {
+    std::string_view word = argv[i];
+    const size_t equals = std::min(word.find('='), word.size());
+    const size_t start = word.starts_with("-g") ? 2 : 0;
+    const ConfigKey* key = FindConfigKey(word.substr(start, equals - start));
+    const bool secret = key != nullptr && key->type == KeyType::kSecret;
+    if (secret) word = word.substr(0, equals);
+    out += fmt::format("{}{}{}", i > 1 ? " " : "", word, secret ? "=(hidden)" : "");
+  }
+  return out;
 }
 
 int Test(const CliAction& action) {
@@ -141,7 +179,8 @@ int Test(const CliAction& action) {
   const std::optional<LoadedConfig> loaded = LoadOrExplain(action.source, &status);
   if (!loaded) return status;
   if (action.kind == CliAction::Kind::kTestPrint) {
-    WriteAll(STDOUT_FILENO, PrintMergedConfig(*loaded));
+    status = WriteOut(PrintMergedConfig(*loaded), 0);
+    if (status != 0) return status;
   }
   // On standard error, as the errors are: standard output is -T's.
   const std::string name = action.source.file.empty() ? "command line" : action.source.file;
@@ -195,14 +234,20 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
   if (!arguments.format.empty() && arguments.command != "example") {
     return Usage("--format belongs to example");
   }
-  if (arguments.command == "example") return ExampleAction(arguments);
-  if (arguments.command == "info") return Print(InfoText());
+  if (arguments.command == "example" || arguments.command == "info") {
+    if (!arguments.flags.empty()) {
+      return Usage(fmt::format("{} takes no flags (remove {})", arguments.command,
+                               arguments.flags[0].spec->Display()));
+    }
+    if (arguments.command == "example") return ExampleAction(arguments);
+    if (!arguments.positional.empty()) return Usage("info takes no arguments");
+    return Print(InfoText());
+  }
 
   CliAction action;
   action.kind = CliAction::Kind::kRun;
   action.source = ConfigSource::FromProcess();
-  for (int i = 1; i < argc; ++i)
-    action.command_line += fmt::format("{}{}", i > 1 ? " " : "", argv[i]);
+  action.command_line = TitleOf(argc, argv);
   if (const std::string wrong = TakeFlags(arguments, &action); !wrong.empty()) return Usage(wrong);
   if (const std::string wrong = TakeCommand(arguments, &action); !wrong.empty())
     return Usage(wrong);
@@ -217,9 +262,8 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
 std::optional<int> RunCommand(const CliAction& action) {
   switch (action.kind) {
     case CliAction::Kind::kExit:
-      WriteAll(STDOUT_FILENO, action.out);
       WriteAll(STDERR_FILENO, action.err);
-      return action.status;
+      return WriteOut(action.out, action.status);
     case CliAction::Kind::kTest:
     case CliAction::Kind::kTestPrint:
       return Test(action);

@@ -67,10 +67,15 @@ class Binder {
 };
 
 void Binder::UnknownKey(const ConfigEntry& entry, const std::string& section) {
+  const std::string path = section.empty() ? entry.key : section + "." + entry.key;
   const std::string prefix = section.empty() ? "" : section + ": ";
   std::string hint = "see `ultrabalancer example` for every key";
   const std::string_view nearest = NearestWord(entry.key, ConfigChildren(section));
-  if (!nearest.empty()) {
+  if (FindConfigKey(path) != nullptr || IsConfigSection(path)) {  // its name has a dot
+    const size_t dot = path.rfind('.');
+    hint = fmt::format("put \"{}\" into the section \"{}\"", path.substr(dot + 1),
+                       path.substr(0, dot));
+  } else if (!nearest.empty()) {
     hint = fmt::format("did you mean \"{}\"?", nearest);
   } else {
     for (const ConfigKey& key : ConfigKeys()) {
@@ -85,13 +90,18 @@ void Binder::UnknownKey(const ConfigEntry& entry, const std::string& section) {
     }
   }
   Problem(entry.position,
-          fmt::format("{}unknown key \"{}\" ({})", prefix, Printable(entry.key), hint));
+          fmt::format("{}unknown {} \"{}\" ({})", prefix,
+                      entry.value.IsMapping() ? "section" : "key", Printable(entry.key), hint));
 }
 
 void Binder::Walk(const ConfigNode& mapping, const std::string& section) {
   for (const ConfigEntry& entry : mapping.entries) {
     const std::string path = section.empty() ? entry.key : section + "." + entry.key;
-    if (const ConfigKey* key = FindConfigKey(path)) {
+    if (entry.key.find('.') != std::string::npos) {
+      // Read, it would stand beside its section and not be merged with what other sources set
+      // there.
+      UnknownKey(entry, section);
+    } else if (const ConfigKey* key = FindConfigKey(path)) {
       BindValue(*key, entry.value, options_, &result_.config, &result_.problems);
     } else if (!IsConfigSection(path)) {
       UnknownKey(entry, section);
@@ -161,8 +171,10 @@ void Binder::CheckAdmin() {
   admin.port_given = root_.FindPath("admin.listen_port") != nullptr;
   if (!admin.enabled) return;
   const bool is_unix = admin.listen_address.starts_with("unix:");
-  if (admin.api_key.empty() && !is_unix && !IsLoopback(admin.listen_address) &&
-      root_.FindPath("admin.api_key") == nullptr) {
+  // One that could not be read has been reported.
+  const ConfigNode* key = root_.FindPath("admin.api_key");
+  const bool no_key = key == nullptr || (key->IsScalar() && key->text.empty());
+  if (no_key && !is_unix && !IsLoopback(admin.listen_address)) {
     Problem(PositionOf("admin.listen_address"),
             fmt::format("admin.listen_address: {} can be reached from outside and there is no key "
                         "(set admin.api_key, "

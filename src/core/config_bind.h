@@ -19,7 +19,7 @@ struct BindOptions {
   // Where `env:NAME` secrets are looked up; null: none are known.
   const EnvironmentMap* environment = nullptr;
   // What relative paths are relative to; empty: they stay as they are.
-  std::string directory;
+  std::string directory{};
   // False where a source could not be read to its end: what is missing is then no fault.
   bool complete = true;
 };

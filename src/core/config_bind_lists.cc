@@ -90,9 +90,12 @@ bool BackendBinder::BindHost(const ConfigNode& node, BackendConfig* backend) {
     return true;
   }
   if (!IsHostName(text)) {
-    const bool has_port = text.find(':') != std::string::npos;
-    Problem(node.position, fmt::format("\"{}\" is no address and no name{}", Printable(text),
-                                       has_port ? " (the port has a key of its own: port)" : ""));
+    const std::string_view hint =
+        text.find("://") != std::string::npos ? " (write the host alone: no http://, no path)"
+        : text.find(':') != std::string::npos ? " (the port has a key of its own: port)"
+                                              : "";
+    Problem(node.position,
+            fmt::format("\"{}\" is no address and no name{}", Printable(text), hint));
     return false;
   }
   backend->host = std::move(text);
@@ -163,8 +166,10 @@ void BackendBinder::BindList(const ConfigNode& node) {
     return;
   }
   if (!node.IsSequence()) {
-    Problem(node.position, fmt::format("expected a list, found {} (begin each backend with \"- \")",
-                                       node.KindName()));
+    Problem(node.position,
+            fmt::format("expected a list, found {} (\"- HOST:PORT\" lines in YAML, [[backends]] in "
+                        "TOML)",
+                        node.KindName()));
     return;
   }
   config_->backends.reserve(node.items.size());
@@ -251,10 +256,11 @@ void BindListen(const ConfigNode& root, Config* config, ConfigProblems* problems
       if (IsIpAddress(text)) {
         listen.address = CanonicalIp(text);
       } else {
-        const std::string_view hint =
-            text.starts_with("unix:") || text.find(':') != std::string::npos
-                ? "put several parts into `listen`"
-                : "0.0.0.0 for every address, 127.0.0.1 for this machine";
+        const std::string_view hint = text.starts_with("unix:") ? "give it in the list `listen`"
+                                      : text.find(':') != std::string::npos
+                                          ? "the port has a key of its own: listen_port"
+                                          : "0.0.0.0 for every address, 127.0.0.1 for this "
+                                            "machine";
         problems->push_back(
             {address->position, fmt::format("listen_address: \"{}\" is not an IP address ({})",
                                             Printable(text), hint)});

@@ -11,10 +11,14 @@ namespace ub {
 
 bool ExpectScalar(std::string_view path, const ConfigNode& node, std::string_view expected,
                   ConfigProblems* problems) {
-  if (node.IsScalar()) return true;
-  const std::string_view hint = node.IsNull() ? " (give a value or remove the key)" : "";
-  problems->push_back({node.position, fmt::format("{}: expected {}, found {}{}", path, expected,
-                                                  node.KindName(), hint)});
+  // An empty text is one; to a key of another type it is nothing.
+  const bool nothing =
+      node.IsNull() || (node.IsScalar() && node.text.empty() && expected != "text");
+  if (node.IsScalar() && !nothing) return true;
+  problems->push_back(
+      {node.position,
+       fmt::format("{}: expected {}, found {}", path, expected,
+                   nothing ? "nothing (give a value or remove the key)" : node.KindName())});
   return false;
 }
 

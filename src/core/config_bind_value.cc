@@ -1,15 +1,16 @@
 #include "core/config_bind_value.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
 #include <utility>
 
 #include "core/config_text.h"
+#include "core/unique_fd.h"
 
 namespace ub {
 namespace {
@@ -22,9 +23,19 @@ std::string Range(const ConfigKey& key) {
 
 // " (did you mean "x"?)", or " (one of …)".
 std::string ChoiceHint(std::string_view word, const std::vector<std::string_view>& choices) {
-  const std::string_view nearest = NearestWord(word, choices);
+  // One number is not a misspelling of another.
+  const std::string_view nearest = ParseUnsigned(word) ? "" : NearestWord(word, choices);
   if (!nearest.empty()) return fmt::format("(did you mean \"{}\"?)", nearest);
   return fmt::format("(one of {})", fmt::join(choices, ", "));
+}
+
+// True where a sign or the number's size alone keeps `text` from being read: with a small number in
+// its place `parse` takes it.
+template <class Parse>
+bool OnlyNumberIsWrong(std::string_view text, Parse parse) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  return digits > 0 && parse("1" + std::string(text.substr(digits))).has_value();
 }
 
 class ValueBinder {
@@ -53,7 +64,7 @@ class ValueBinder {
   void BindEnum();
   void BindPath();
   void BindSecret();
-  bool ReadSecretFile(const std::string& path);
+  bool ReadSecretFile(std::string path);
   void BindHashKey();
   void BindAdminAddress();
   void BindRetryOn();
@@ -88,10 +99,10 @@ void ValueBinder::BindInt() {
 void ValueBinder::BindSize() {
   if (!ExpectScalar(key_.path, node_, "a size", problems_)) return;
   const std::optional<uint64_t> size = ParseSize(node_.text);
-  if (!size) {
+  if (!size && !OnlyNumberIsWrong(node_.text, ParseSize)) {
     Problem(fmt::format("\"{}\" is not a size (bytes, or a number with k, m or g)",
                         Printable(node_.text)));
-  } else if (*size < key_.min || *size > key_.max) {
+  } else if (!size || *size < key_.min || *size > key_.max) {
     Problem(fmt::format("{} is out of range ({})", Printable(node_.text), Range(key_)));
   } else {
     StoreNumber(*size);
@@ -102,7 +113,8 @@ void ValueBinder::BindDuration() {
   if (!ExpectScalar(key_.path, node_, "a duration", problems_)) return;
   const uint64_t unit_ms = key_.unit == "s" ? 1000 : 1;
   const std::optional<uint64_t> ms = ParseDurationMs(node_.text, unit_ms);
-  if (!ms && IsNegativeNumber(node_.text)) {
+  const auto parse = [unit_ms](std::string_view text) { return ParseDurationMs(text, unit_ms); };
+  if (!ms && OnlyNumberIsWrong(node_.text, parse)) {
     Problem(fmt::format("{} is out of range ({})", Printable(node_.text), Range(key_)));
   } else if (!ms) {
     Problem(fmt::format("\"{}\" is not a duration ({}, or a number with ms, s, m or h)",
@@ -147,20 +159,27 @@ void ValueBinder::BindPath() {
   *Text() = std::move(path);
 }
 
-bool ValueBinder::ReadSecretFile(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
-                                                             &std::fclose);
-  char buffer[4097];
-  const size_t size = file ? std::fread(buffer, 1, sizeof(buffer), file.get()) : 0;
-  if (!file || std::ferror(file.get()) != 0) {
+bool ValueBinder::ReadSecretFile(std::string path) {
+  if (!path.starts_with('/') && !options_.directory.empty()) path = options_.directory + "/" + path;
+  // Non-blocking, so that a FIFO nobody writes to cannot hang the start.
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  std::string text(4097, '\0');
+  size_t size = 0;
+  ssize_t got = fd.valid() ? 1 : -1;
+  while (got > 0 && size < text.size()) {
+    got = read(fd.get(), text.data() + size, text.size() - size);
+    if (got > 0) size += static_cast<size_t>(got);
+  }
+  if (got < 0) {
     Problem(fmt::format("cannot read {}: {}", Printable(path), std::strerror(errno)));
     return false;
   }
-  if (size == sizeof(buffer)) {
+  if (size == text.size()) {
     Problem(fmt::format("{} is too large (at most 4096 bytes)", Printable(path)));
     return false;
   }
-  *Text() = std::string(TrimBlanks(std::string_view(buffer, size)));
+  text.resize(size);
+  *Text() = std::string(TrimBlanks(text));
   return true;
 }
 
@@ -266,7 +285,10 @@ void ValueBinder::BindStatuses() {
     if (!low || !high) {
       ProblemAt(item.position, fmt::format("\"{}\" is not a status (200, or a range as 200-399)",
                                            Printable(text)));
-    } else if (*low < 100 || *high > 599 || *low > *high) {
+    } else if (*low > *high) {
+      ProblemAt(item.position, fmt::format("{} ends before it begins (write {}-{})",
+                                           Printable(text), *high, *low));
+    } else if (*low < 100 || *high > 599) {
       ProblemAt(item.position, fmt::format("{} is out of range (100 to 599)", Printable(text)));
     } else {
       ranges->emplace_back(static_cast<uint16_t>(*low), static_cast<uint16_t>(*high));

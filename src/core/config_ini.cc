@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "core/config_text.h"
+
 namespace ub {
 namespace {
 
@@ -95,15 +97,16 @@ bool IniReader::CheckLine() {
   }
   const size_t separator = text.find_first_of("=:");
   if (separator == std::string_view::npos) {
+    // Only the first word: what follows may be a secret.
     Problem(indent, fmt::format("\"{}\" has no value (write \"key = value\")",
-                                text.substr(0, std::min<size_t>(text.size(), 40))));
+                                Printable(text.substr(0, text.find_first_of(" \t")), 40)));
     return false;
   }
   if (Trim(text.substr(0, separator)).empty()) {
     Problem(indent, "the key is missing (write \"key = value\")");
     return false;
   }
-  if (separator > kMaxName) {
+  if (Trim(text.substr(0, separator)).size() > kMaxName) {
     Problem(indent, fmt::format("the key is too long (at most {} bytes)", kMaxName));
     return false;
   }
@@ -157,7 +160,8 @@ void IniReader::BeginSection(std::string_view name, SourcePosition position) {
     }
     if (!label.empty()) {
       if (!seen_.insert("[backend " + std::string(label)).second) {
-        problems_->push_back({position, fmt::format("\"[backend {}]\" is given twice", label)});
+        problems_->push_back(
+            {position, fmt::format("\"[backend {}]\" is given twice", Printable(label))});
       }
       ConfigNode text = ConfigNode::Untyped(std::string(label), position);
       text.quoted = true;
@@ -171,11 +175,11 @@ void IniReader::BeginSection(std::string_view name, SourcePosition position) {
     problems_->push_back({position, "the section has no name (write \"[name]\")"});
     section_bad_ = true;
   } else if (!seen_.insert("[" + section_).second) {
-    problems_->push_back({position, fmt::format("\"[{}]\" is given twice", name)});
+    problems_->push_back({position, fmt::format("\"[{}]\" is given twice", Printable(name))});
   } else if (root_.FindPath(section_) == nullptr &&
              !root_.SetPath(section_, ConfigNode::Mapping(position))) {
     problems_->push_back(
-        {position, fmt::format("\"[{}]\" is in conflict with a value above", name)});
+        {position, fmt::format("\"[{}]\" is in conflict with a value above", Printable(name))});
     section_bad_ = true;
   }
 }
@@ -230,13 +234,14 @@ void IniReader::Add(std::string_view name, std::string_view value) {
   const bool from_section =
       before != nullptr && in_backend_ && before->position.line == section_line_;
   if (before != nullptr && !from_section) {
-    Problem(name_column,
-            fmt::format("\"{}\" is given twice (first at line {})", name, before->position.line));
+    Problem(name_column, fmt::format("\"{}\" is given twice (first at line {})", Printable(name),
+                                     before->position.line));
     return;
   }
   if (dotted) {
     if (!target->SetPath(name, std::move(node))) {
-      Problem(name_column, fmt::format("\"{}\" is in conflict with a value above", name));
+      Problem(name_column,
+              fmt::format("\"{}\" is in conflict with a value above", Printable(name)));
     }
     return;
   }

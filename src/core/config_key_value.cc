@@ -212,6 +212,17 @@ KeyValue DefaultKeyValue(const ConfigKey& key) {
   return GetKeyValue(key, *defaults);
 }
 
+void CopyKeyValue(const ConfigKey& key, const Config& from, Config* to) {
+  const FieldRef target = key.field(*to);
+  std::visit(
+      [&target](auto source) {
+        if constexpr (!std::is_same_v<decltype(source), std::monostate>) {
+          *std::get<decltype(source)>(target) = *source;
+        }
+      },
+      key.field(const_cast<Config&>(from)));
+}
+
 std::string KeyValue::ToString() const {
   switch (shape) {
     case Shape::kPlain:

@@ -101,6 +101,8 @@ struct KeyValue {
 // For kSecret the value is kHidden where one is set, and its text is a hash that serves to compare.
 KeyValue GetKeyValue(const ConfigKey& key, const Config& config);
 KeyValue DefaultKeyValue(const ConfigKey& key);
+// Gives `to` the value that the key has in `from`.
+void CopyKeyValue(const ConfigKey& key, const Config& from, Config* to);
 
 // 32768 → "32k".
 std::string FormatSize(uint64_t bytes);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "core/config_env.h"
@@ -42,10 +43,11 @@ Result<std::string> ReadWhole(const std::string& path) {
   if (fstat(fd.get(), &info) != 0)
     return fail(fmt::format("cannot read: {}", std::strerror(errno)));
   if (S_ISDIR(info.st_mode)) return fail("is a directory (give the file in it)");
+  // Also because a reload reads it again.
+  if (!S_ISREG(info.st_mode)) return fail("is a pipe, a socket or a device (give a plain file)");
   const std::string too_large =
       fmt::format("is larger than {} (is it a configuration?)", FormatSize(kMaxConfigFile));
-  if (S_ISREG(info.st_mode) && static_cast<uint64_t>(info.st_size) > kMaxConfigFile)
-    return fail(too_large);
+  if (static_cast<uint64_t>(info.st_size) > kMaxConfigFile) return fail(too_large);
   std::string text;
   char buffer[65536];
   for (;;) {
@@ -56,6 +58,33 @@ Result<std::string> ReadWhole(const std::string& path) {
     text.append(buffer, static_cast<size_t>(size));
     if (text.size() > kMaxConfigFile) return fail(too_large);
   }
+}
+
+// What no parser should see, since each would tell of it in another way, or not at all.
+std::optional<ConfigProblem> CheckEncoding(std::string_view text, const std::string& name) {
+  if (text.size() > kMaxConfigFile) {
+    return ConfigProblem{
+        MakePosition(name),
+        fmt::format("is larger than {} (is it a configuration?)", FormatSize(kMaxConfigFile))};
+  }
+  const auto at = [&](size_t offset, std::string what) {
+    const std::string_view before = text.substr(0, offset);
+    const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+    return ConfigProblem{
+        MakePosition(name, static_cast<uint32_t>(std::ranges::count(before, '\n') + 1),
+                     static_cast<uint32_t>(offset - line_start + 1)),
+        std::move(what)};
+  };
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
+    return at(0, "the file is UTF-16 (save it as UTF-8)");
+  }
+  const size_t nul = text.find('\0'), invalid = FindInvalidUtf8(text);
+  if (nul < invalid) return at(nul, "the file has a NUL byte (is it a configuration?)");
+  if (invalid != std::string_view::npos) {
+    return at(invalid, fmt::format("byte 0x{:02x} is not UTF-8 (save the file as UTF-8)",
+                                   static_cast<unsigned char>(text[invalid])));
+  }
+  return std::nullopt;
 }
 
 ConfigNode ReadFileNodes(const ConfigSource& source, ConfigProblems* problems) {
@@ -158,21 +187,9 @@ Result<ConfigFormat> FormatOfFile(std::string_view file) {
 
 ConfigNode ParseConfigText(ConfigFormat format, std::string_view text, const std::string& name,
                            ConfigProblems* problems) {
-  if (text.size() > kMaxConfigFile) {
-    problems->push_back(
-        {MakePosition(name),
-         fmt::format("is larger than {} (is it a configuration?)", FormatSize(kMaxConfigFile))});
-    return ConfigNode::Mapping(MakePosition(name, 1, 1));
-  }
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    const std::string_view before = text.substr(0, nul);
-    const size_t line_start =
-        before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-    problems->push_back(
-        {MakePosition(name, static_cast<uint32_t>(std::ranges::count(before, '\n') + 1),
-                      static_cast<uint32_t>(nul - line_start + 1)),
-         "the file has a NUL byte (is it a configuration?)"});
+  if (std::optional<ConfigProblem> problem = CheckEncoding(text, name)) {
+    problems->push_back(std::move(*problem));
     return ConfigNode::Mapping(MakePosition(name, 1, 1));
   }
   switch (format) {

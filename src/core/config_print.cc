@@ -21,6 +21,29 @@ std::string Quote(std::string_view text) {
   return out + '"';
 }
 
+// YAML takes some letters for line breaks, and others not at all; they go as \uXXXX.
+std::string QuoteForYaml(std::string_view text) {
+  std::string out;
+  const std::string quoted = Quote(text);
+  for (size_t i = 0; i < quoted.size(); ++i) {
+    const auto byte = [&](size_t k) {
+      return k < quoted.size() ? static_cast<unsigned char>(quoted[k]) : 0u;
+    };
+    const unsigned two = (byte(i) & 0x1f) << 6 | (byte(i + 1) & 0x3f);
+    const unsigned three = (byte(i) & 0xf) << 12 | (byte(i + 1) & 0x3f) << 6 | (byte(i + 2) & 0x3f);
+    const bool control = byte(i) == 0xc2 && two < 0xa0;
+    const bool odd = (byte(i) == 0xe2 || byte(i) == 0xef) &&
+                     (three == 0x2028 || three == 0x2029 || three == 0xfeff || three >= 0xfffe);
+    if (control || odd) {
+      out += fmt::format("\\u{:04x}", control ? two : three);
+      i += control ? 1 : 2;
+    } else {
+      out += quoted[i];
+    }
+  }
+  return out;
+}
+
 class Printer {
  public:
   Printer(const Config& config, const PrintOptions& options) : config_(config), options_(options) {}
@@ -46,6 +69,10 @@ class Printer {
   }
   std::string ValueText(const ConfigKey& key, const KeyValue& value) const;
   std::string ItemText(std::string_view item) const;
+  // Text in quotes, as the format wants it.
+  std::string Written(std::string_view text) const {
+    return yaml() ? QuoteForYaml(text) : Quote(text);
+  }
   // "  # app.yaml:3:7", where sources are asked for.
   std::string SourceOf(std::string_view path) const;
   bool CommentedOut(const ConfigKey& key, const KeyValue& value) const;
@@ -65,7 +92,7 @@ std::string Printer::ItemText(std::string_view item) const {
   if (ini() || (number && !yaml())) return std::string(item);
   const bool word =
       item.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string_view::npos;
-  return yaml() && word && !item.empty() ? std::string(item) : Quote(item);
+  return yaml() && word && !item.empty() ? std::string(item) : Written(item);
 }
 
 std::string Printer::ValueText(const ConfigKey& key, const KeyValue& value) const {
@@ -75,12 +102,12 @@ std::string Printer::ValueText(const ConfigKey& key, const KeyValue& value) cons
       // Words and units are text to TOML, numbers and booleans are not.
       const bool bare = value.text.find_first_not_of("0123456789") == std::string::npos ||
                         value.text == "true" || value.text == "false";
-      return yaml() || ini() || bare ? value.text : Quote(value.text);
+      return yaml() || ini() || bare ? value.text : Written(value.text);
     }
     case Shape::kText:
-      return Quote(value.text);
+      return Written(value.text);
     case Shape::kHidden:
-      return Quote(std::get<std::string*>(key.field(const_cast<Config&>(config_)))->c_str());
+      return Written(std::get<std::string*>(key.field(const_cast<Config&>(config_)))->c_str());
     case Shape::kList:
       for (const std::string& item : value.items)
         text += (text.empty() ? "" : ", ") + ItemText(item);
@@ -89,7 +116,7 @@ std::string Printer::ValueText(const ConfigKey& key, const KeyValue& value) cons
       break;
   }
   for (const auto& [name, content] : value.entries) {
-    text += fmt::format("{}{}", text.empty() ? "" : ", ", Assign(Quote(name), Quote(content)));
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", Assign(Written(name), Written(content)));
   }
   return text.empty() ? "{}" : "{ " + text + " }";
 }
@@ -97,6 +124,11 @@ std::string Printer::ValueText(const ConfigKey& key, const KeyValue& value) cons
 std::string Printer::SourceOf(std::string_view path) const {
   if (options_.sources == nullptr) return {};
   const ConfigNode* node = options_.sources->FindPath(path);
+  // Values that another key has given.
+  if (node == nullptr && path.starts_with("listen_")) node = options_.sources->Find("listen");
+  if (node == nullptr && path == "health_check.type" && config_.health_check.http) {
+    node = options_.sources->FindPath("health_check.path");
+  }
   return "  # " + (node == nullptr ? "default" : node->position.ToString());
 }
 
@@ -155,7 +187,7 @@ void Printer::PrintKey(const ConfigKey& key) {
     if (value.entries.empty()) return;
     held_map_ += fmt::format("\n{}[{}]\n", comment, key.path);
     for (const auto& [header, content] : value.entries) {
-      held_map_ += fmt::format("{}{} = {}\n", comment, header, Quote(content));
+      held_map_ += fmt::format("{}{} = {}\n", comment, header, Written(content));
     }
   } else {
     Line(fmt::format("{}{}{}{}", Indent(), comment, Assign(name, ValueText(key, value)),
@@ -165,13 +197,13 @@ void Printer::PrintKey(const ConfigKey& key) {
 
 void Printer::PrintOneBackend(const BackendConfig& backend, size_t index) {
   std::vector<std::pair<std::string_view, std::string>> pairs;
-  pairs.emplace_back("host", Quote(backend.is_unix ? backend.AddressText() : backend.host));
+  pairs.emplace_back("host", Written(backend.is_unix ? backend.AddressText() : backend.host));
   if (!backend.is_unix) pairs.emplace_back("port", std::to_string(backend.port));
   pairs.emplace_back("weight", std::to_string(backend.weight));
   if (backend.max_connections != 0)
     pairs.emplace_back("max_connections", std::to_string(backend.max_connections));
   if (backend.backup) pairs.emplace_back("backup", "true");
-  if (backend.name != backend.AddressText()) pairs.emplace_back("name", Quote(backend.name));
+  if (backend.name != backend.AddressText()) pairs.emplace_back("name", Written(backend.name));
   if (!yaml()) {
     Line(ini() ? "\n[backend]" : "\n[[backends]]");
     for (const auto& [name, value] : pairs) Line(Assign(name, value));

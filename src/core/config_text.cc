@@ -105,7 +105,8 @@ std::string ToLowerAscii(std::string_view text) {
 std::string Printable(std::string_view text, size_t max) {
   std::string out;
   for (const char c : text) {
-    if (out.size() >= max) return out + "...";
+    const bool within_letter = (static_cast<unsigned char>(c) & 0xc0) == 0x80;
+    if (out.size() >= max && !within_letter) return out + "...";
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     } else {
@@ -113,6 +114,31 @@ std::string Printable(std::string_view text, size_t max) {
     }
   }
   return out;
+}
+
+size_t FindInvalidUtf8(std::string_view text) {
+  const auto byte = [text](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  for (size_t i = 0; i < text.size();) {
+    const unsigned first = byte(i);
+    size_t size = 1;
+    unsigned low = 0x80, high = 0xbf;  // of the second byte
+    if (first >= 0x80) {
+      if (first < 0xc2 || first > 0xf4) return i;
+      size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+      if (first == 0xe0) low = 0xa0;
+      if (first == 0xed) high = 0x9f;
+      if (first == 0xf0) low = 0x90;
+      if (first == 0xf4) high = 0x8f;
+    }
+    for (size_t j = 1; j < size; ++j) {
+      const unsigned next = byte(i + j);
+      if (next < (j == 1 ? low : 0x80) || next > (j == 1 ? high : 0xbf)) return i;
+    }
+    i += size;
+  }
+  return std::string_view::npos;
 }
 
 std::optional<uint64_t> ParseUnsigned(std::string_view text) {
@@ -268,6 +294,31 @@ Result<Endpoint> ParseEndpoint(std::string_view text, bool allow_weight) {
   return out;
 }
 
+namespace {
+
+// "leastconn" for least-connections, "warning" for warn: the one candidate that begins like the
+// word, or that it begins with.
+std::string_view OnlyAbbreviated(std::string_view word,
+                                 const std::vector<std::string_view>& candidates) {
+  const auto letters = [](std::string_view text) {
+    std::string out = ToLowerAscii(text);
+    std::erase_if(out, [](char c) { return c == '-' || c == '_'; });
+    return out;
+  };
+  const std::string wanted = letters(word);
+  std::string_view found;
+  for (const std::string_view candidate : candidates) {
+    const std::string other = letters(candidate);
+    if (std::min(wanted.size(), other.size()) < 4) continue;
+    if (!wanted.starts_with(other) && !other.starts_with(wanted)) continue;
+    if (!found.empty()) return {};
+    found = candidate;
+  }
+  return found;
+}
+
+}  // namespace
+
 std::string_view NearestWord(std::string_view word,
                              const std::vector<std::string_view>& candidates) {
   std::string wanted = ToLowerAscii(word.substr(0, 64));
@@ -297,7 +348,7 @@ std::string_view NearestWord(std::string_view word,
       best = candidate;
     }
   }
-  return best;
+  return best.empty() ? OnlyAbbreviated(wanted, candidates) : best;
 }
 
 }  // namespace ub

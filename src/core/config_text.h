@@ -20,6 +20,9 @@ std::vector<std::string_view> SplitTrimmed(std::string_view text, char separator
 std::string ToLowerAscii(std::string_view text);
 // Control characters as \xNN, cut after `max` bytes: for quoting what a person wrote in a message.
 std::string Printable(std::string_view text, size_t max = 60);
+// Where `text` ceases to be UTF-8 (RFC 3629: no longer form than needed, no surrogates); npos: it
+// is UTF-8 to its end.
+size_t FindInvalidUtf8(std::string_view text);
 
 // Decimal digits only, no sign. nullopt: not a number, or above 2^64-1.
 std::optional<uint64_t> ParseUnsigned(std::string_view text);

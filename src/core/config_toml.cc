@@ -8,6 +8,7 @@
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 
+#include "core/config_text.h"
 #include "core/config_yaml.h"
 
 namespace ub {
@@ -52,6 +53,30 @@ uint32_t FindDottedBomb(std::string_view text) {
     }
   }
   return 0;
+}
+
+// toml++ tells what it was doing, which helps nobody; what helps is what to do about it.
+std::string Explain(std::string_view description) {
+  constexpr std::string_view kStart = "Error while parsing ";
+  const size_t colon = description.find(": ");
+  if (description.starts_with(kStart) && colon != std::string_view::npos)
+    description.remove_prefix(colon + 2);
+  constexpr std::pair<std::string_view, std::string_view> kHints[] = {
+      {"cannot redefine", "it is given twice: keep one"},
+      {"could not determine value type", "text stands in quotes"},
+      {"expected digit, saw", "text, sizes and durations stand in quotes: \"32k\""},
+      {"expected '=', saw", "write key = value"},
+      {"expected value, saw", "write key = value"},
+      {"unescaped control characters", "is the quote closed?"},
+      {"encountered end-of-file", "is a quote or a bracket not closed?"},
+      {"unknown escape sequence", "write \\\\ for a backslash, or use single quotes"},
+      {"maximum nested value depth", "is this a configuration?"},
+  };
+  for (const auto& [part, hint] : kHints) {
+    if (description.find(part) != std::string_view::npos)
+      return fmt::format("not valid TOML: {} ({})", Printable(description, 200), hint);
+  }
+  return fmt::format("not valid TOML: {}", Printable(description, 200));
 }
 
 class TomlReader {
@@ -107,6 +132,7 @@ ConfigNode TomlReader::Convert(const toml::node& node, int depth) {
   if (const auto* text = node.as_string()) {
     if (text->get().find('\0') != std::string::npos) {
       problems_->push_back({position, "NUL bytes are not taken (remove the \"\\u0000\")"});
+      return ConfigNode::Scalar("", position, /*quoted=*/true);
     }
     return ConfigNode::Scalar(text->get(), position, /*quoted=*/true);
   }
@@ -136,8 +162,7 @@ ConfigNode ParseToml(std::string_view text, const std::string& name, ConfigProbl
   const toml::parse_result result = toml::parse(text);
   if (!result) {
     const toml::parse_error& error = result.error();
-    problems->push_back(
-        {reader.At(error.source()), fmt::format("not valid TOML: {}", error.description())});
+    problems->push_back({reader.At(error.source()), Explain(error.description())});
     return ConfigNode::Mapping(reader.Start());
   }
   ConfigNode root = reader.ConvertTable(result.table(), 0);

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/config_text.h"
+
 namespace ub {
 namespace {
 
@@ -99,7 +101,8 @@ void YamlReader::ParserProblem() {
         mark.column = 0;
       }
     }
-    Problem(mark, fmt::format("not valid YAML: {} (save the file as UTF-8)", what));
+    // It is UTF-8 (config_load has looked), so this is a control character.
+    Problem(mark, fmt::format("not valid YAML: {} (remove the character)", what));
     return;
   }
   std::string_view hint;
@@ -109,6 +112,12 @@ void YamlReader::ParserProblem() {
     hint = " (check the indentation and the colons)";
   } else if (what.find("could not find expected ':'") != std::string::npos) {
     hint = " (write \"key: value\")";
+  } else if (what.find("did not find expected key") != std::string::npos) {
+    hint = " (check the indentation, and whether a quote is not closed)";
+  } else if (what.find("did not find expected ','") != std::string::npos) {
+    hint = " (is a bracket not closed?)";
+  } else if (what.find("unknown escape character") != std::string::npos) {
+    hint = " (write \\\\ for a backslash, or use single quotes)";
   }
   Problem(parser_.problem_mark, fmt::format("not valid YAML: {}{}", what, hint));
 }
@@ -129,7 +138,11 @@ bool YamlReader::CheckDecoration(const yaml_char_t* anchor, const yaml_char_t* t
   // "!" is what libyaml reports for a scalar with the non-specific tag, every other is written by
   // hand.
   if (tag != nullptr) {
-    Problem(mark, fmt::format("YAML tags are not taken (remove \"{}\")", View(tag)));
+    // As it is written: libyaml puts the long form in the place of "!!".
+    constexpr std::string_view kCore = "tag:yaml.org,2002:";
+    std::string text(View(tag));
+    if (text.starts_with(kCore)) text.replace(0, kCore.size(), "!!");
+    Problem(mark, fmt::format("YAML tags are not taken (remove \"{}\")", Printable(text)));
     return false;
   }
   return true;
@@ -198,7 +211,7 @@ bool YamlReader::ReadMapping(int depth, ConfigNode* out) {
       out->entries.push_back(std::move(entry));
     } else {
       problems_->push_back({entry.position, fmt::format("\"{}\" is given twice (first at line {})",
-                                                        entry.key, first->second.line)});
+                                                        Printable(entry.key), first->second.line)});
     }
   }
   return false;

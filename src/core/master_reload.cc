@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/clock.h"
+#include "core/config_keys.h"
 #include "core/log.h"
 #include "core/master.h"
 #include "core/sealed_memfd.h"
@@ -26,15 +27,11 @@ Status Refused(std::string why) {
 
 // Keys that only a restart can change keep their value; the log says so.
 void KeepFixed(const Config& now, Config* next) {
-  const auto keep = [](const char* key, const auto& old_value, auto* new_value) {
-    if (*new_value == old_value) return;
-    Log(LogLevel::kWarn, "{} takes a restart to change: the old value stays", key);
-    *new_value = old_value;
-  };
-  keep("user", now.user, &next->user);
-  keep("group", now.group, &next->group);
-  keep("pid_file", now.pid_file, &next->pid_file);
-  keep("shared_memory", now.shared_memory, &next->shared_memory);
+  for (const ConfigKey& key : ConfigKeys()) {
+    if (key.reloadable || GetKeyValue(key, now) == GetKeyValue(key, *next)) continue;
+    Log(LogLevel::kWarn, "{}: a change takes a restart (the old value stays in force)", key.path);
+    CopyKeyValue(key, now, next);
+  }
 }
 
 }  // namespace
