@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "fake_backend.h"
+#include "flags_only.h"
 #include "proxy.h"
 
 namespace ub::itest {
@@ -110,47 +111,6 @@ TEST(CommandLine, TakenPortFailsAndIsNamed) {
   EXPECT_TRUE(Contains(result.err, "127.0.0.1:" + port)) << result.err;
   EXPECT_TRUE(Contains(result.err, "in use")) << result.err;
 }
-
-// An instance that was started by flags alone.
-class FlagsOnly {
- public:
-  explicit FlagsOnly(std::vector<std::string> arguments) : port_(FreePort()) {
-    AdoptOrphans();
-    arguments.insert(arguments.begin(), BinaryPath());
-    for (const auto& more :
-         {std::string("--host"), std::string("127.0.0.1"), std::string("-p"), std::to_string(port_),
-          std::string("--pid-file"), dir_.Path("ub.pid"), std::string("-g"),
-          std::string("admin.enabled=false"), std::string("--no-health-check")}) {
-      arguments.push_back(more);
-    }
-    std::vector<char*> argv;
-    for (auto& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-  }
-  ~FlagsOnly() {
-    kill(pid_, SIGTERM);
-    int status = 0;
-    if (!WaitFor([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) {
-      ADD_FAILURE() << "it does not stop";
-      kill(pid_, SIGKILL);
-      waitpid(pid_, &status, 0);
-    }
-  }
-  bool WaitServing() {
-    return WaitFor([this] { return FetchOnce(endpoint()).status == 200; });
-  }
-  Endpoint endpoint() const { return Endpoint::V4(port_); }
-
- private:
-  TempDir dir_;
-  uint16_t port_;
-  pid_t pid_ = -1;
-};
 
 FakeBackend::Options Named(std::string name) {
   FakeBackend::Options options;

@@ -1,0 +1,62 @@
+// Each configuration in conf/ is a good one and serves, with what this machine has in the place of
+// its addresses.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "fake_backend.h"
+#include "flags_only.h"
+
+namespace ub::itest {
+namespace {
+
+std::vector<std::string> Examples() {
+  const char* root = getenv("UB_SRCDIR");
+  std::vector<std::string> files;
+  for (const auto& entry :
+       std::filesystem::directory_iterator((root != nullptr ? std::string(root) : ".") + "/conf")) {
+    const std::string extension = entry.path().extension();
+    if (extension == ".yaml" || extension == ".toml" || extension == ".ini")
+      files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+class Example : public testing::TestWithParam<std::string> {};
+
+TEST_P(Example, IsGoodAsItStands) {
+  const CommandResult result = RunBinary({"validate", "-f", GetParam()});
+  EXPECT_EQ(result.status, 0) << result.err;
+}
+
+TEST_P(Example, Serves) {
+  const FakeBackend backend;
+  FlagsOnly instance({"-c", GetParam(), "-b", backend.endpoint().Text()});
+  ASSERT_TRUE(instance.WaitServing()) << instance.Log();
+  EXPECT_EQ(FetchOnce(instance.endpoint()).status, 200);
+  EXPECT_EQ(instance.Log().find("ultrabalancer: /"), std::string::npos) << instance.Log();
+}
+
+INSTANTIATE_TEST_SUITE_P(Conf, Example, testing::ValuesIn(Examples()), [](const auto& example) {
+  std::string name = std::filesystem::path(example.param).filename();
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !isalnum(c); }, '_');
+  return name;
+});
+
+TEST(Examples, ThereIsOneForEachUse) {
+  const std::vector<std::string> files = Examples();
+  for (const char* use :
+       {"simple.yaml", "simple.toml", "simple.ini", "weighted.yaml", "sticky-sessions.yaml",
+        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "ultrabalancer.yaml"}) {
+    EXPECT_TRUE(std::ranges::any_of(files, [use](const std::string& file) {
+      return std::filesystem::path(file).filename() == use;
+    })) << use;
+  }
+}
+
+}  // namespace
+}  // namespace ub::itest
