@@ -143,6 +143,11 @@ unit-tests: need-gtest $(unit_binary)
 integration-tests: need-gtest all $(integration_binary)
 	$(Q)$(run_tests) $(srcdir) $(O) integration
 
+.PHONY: generate
+# What is made from the tables of keys and flags: the example, the completions, the manual's list of keys.
+generate: need-gtest $(unit_binary)
+	$(Q)UB_REGENERATE=1 UB_SRCDIR=$(srcdir) $(O)/unit_tests --gtest_brief=1 --gtest_filter='ShippedFiles.*'
+
 check-includes:
 	$(Q)$(srcdir)/build/check-includes $(srcdir)
 
@@ -242,6 +247,7 @@ help:
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
 	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
 	  bench 'run the benchmarks' \
+	  generate 'write anew what is made from the tables of keys and flags' \
 	  lint 'clang-format, clang-tidy and shellcheck' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
 	  dist 'ultrabalancer-VERSION.tar.gz' \

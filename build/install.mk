@@ -5,20 +5,21 @@
 INSTALL := install
 unitdir = $(prefix)/lib/systemd/system
 completiondir = $(datadir)/bash-completion/completions
+zshdir = $(datadir)/zsh/site-functions
 confdir = $(sysconfdir)/ultrabalancer
 man_pages := $(sort $(notdir $(wildcard $(srcdir)/man/*.[1-9])))
-examples := $(sort $(wildcard $(srcdir)/conf/*.yaml))
+examples := $(sort $(foreach format,yaml toml ini,$(wildcard $(srcdir)/conf/*.$(format))))
 
 # Puts the chosen places into a file's text. Man pages and examples name those of an installation without options.
 places = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@confdir@|$(confdir)|g' -e 's|@runstatedir@|$(runstatedir)|g' \
 	-e 's|@localstatedir@|$(localstatedir)|g' -e 's|/usr/local/etc/ultrabalancer|$(confdir)|g' \
-	-e 's|/usr/local/var/log|$(localstatedir)/log|g' -e 's|/run/ultrabalancer|$(runstatedir)/ultrabalancer|g'
+	-e 's|/usr/local/var/log|$(localstatedir)/log|g' -e 's|/usr/local/share/doc/ultrabalancer|$(docdir)|g' -e 's|/run/ultrabalancer|$(runstatedir)/ultrabalancer|g'
 put = $(places) $(1) > $(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
 install: all
 	$(Q)$(if $(binary),,echo "there is no binary to install: src/main.cc is missing" >&2; exit 1)
 	$(call say,INSTALL,$(DESTDIR)$(sbindir)/ultrabalancer)
-	$(Q)$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(confdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(completiondir) \
+	$(Q)$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(confdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(completiondir) $(DESTDIR)$(zshdir) \
 	  $(DESTDIR)$(sysconfdir)/logrotate.d $(DESTDIR)$(docdir)/examples
 	$(Q)$(INSTALL) -m 755 $(O)/ultrabalancer $(DESTDIR)$(sbindir)/ultrabalancer
 	$(Q)set -e; for page in $(man_pages); do dir=$(DESTDIR)$(mandir)/man$${page##*.}; $(INSTALL) -d $$dir; \
@@ -30,13 +31,14 @@ install: all
 	$(Q)$(call put,$(srcdir)/conf/ultrabalancer.service.in,$(unitdir)/ultrabalancer.service)
 	$(Q)$(call put,$(srcdir)/conf/ultrabalancer.logrotate.in,$(sysconfdir)/logrotate.d/ultrabalancer)
 	$(Q)$(INSTALL) -m 644 $(srcdir)/conf/ultrabalancer.bash-completion $(DESTDIR)$(completiondir)/ultrabalancer
+	$(Q)$(INSTALL) -m 644 $(srcdir)/conf/ultrabalancer.zsh-completion $(DESTDIR)$(zshdir)/_ultrabalancer
 	$(Q)$(INSTALL) -m 644 $(srcdir)/README.md $(srcdir)/LICENSE $(srcdir)/CHANGELOG.md $(DESTDIR)$(docdir)
 	$(Q)$(INSTALL) -m 644 $(examples) $(DESTDIR)$(docdir)/examples
 
 # A configuration that was changed is kept. Directories go when they are empty.
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(sbindir)/ultrabalancer $(DESTDIR)$(unitdir)/ultrabalancer.service \
-	  $(DESTDIR)$(sysconfdir)/logrotate.d/ultrabalancer $(DESTDIR)$(completiondir)/ultrabalancer
+	  $(DESTDIR)$(sysconfdir)/logrotate.d/ultrabalancer $(DESTDIR)$(completiondir)/ultrabalancer $(DESTDIR)$(zshdir)/_ultrabalancer
 	$(Q)for page in $(man_pages); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
 	$(Q)rm -f $(foreach file,README.md LICENSE CHANGELOG.md $(addprefix examples/,$(notdir $(examples))),\
 	  $(DESTDIR)$(docdir)/$(file))

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string_view>
-#include <vector>
 
 #include "cli/flags.h"
 #include "core/config_keys.h"
@@ -41,10 +39,6 @@ std::string FlagForms(const FlagSpec& flag) {
     text += fmt::format("{}--{}", flag.letters.empty() ? "" : ", ", flag.name);
   if (!flag.argument.empty()) text += fmt::format(" {}", flag.argument);
   return "  " + text;
-}
-
-std::string Joined(const std::vector<std::string_view>& words) {
-  return fmt::format("{}", fmt::join(words, " "));
 }
 
 }  // namespace
@@ -103,56 +97,6 @@ std::string InfoText() {
                        : value.empty() ? "none"
                                        : value);
   }
-  return out;
-}
-
-std::string BashCompletionText() {
-  std::vector<std::string> flags;
-  for (const FlagSpec& flag : Flags()) {
-    for (const char letter : flag.letters) flags.push_back(fmt::format("-{}", letter));
-    if (!flag.name.empty()) flags.push_back(fmt::format("--{}", flag.name));
-  }
-  std::vector<std::string_view> commands;
-  for (const CommandSpec& command : Commands()) commands.push_back(command.name);
-  std::vector<std::string> keys;
-  for (const ConfigKey& key : ConfigKeys()) keys.push_back(fmt::format("{}=", key.path));
-  std::string out =
-      "# bash completion for ultrabalancer(8), made from its tables of flags and keys\n\n"
-      "_ultrabalancer() {\n"
-      "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n";
-  out += fmt::format("  local algorithms=\"{}\"\n", Joined(Choices(*FindConfigKey("algorithm"))));
-  out += fmt::format("  local commands=\"{}\"\n", Joined(commands));
-  out += fmt::format("  local flags=\"{}\"\n", fmt::join(flags, " "));
-  out += fmt::format("  local keys=\"{}\"\n", fmt::join(keys, " "));
-  out += R"(  case $before in
-    -a | --algorithm | start) mapfile -t COMPREPLY < <(compgen -W "$algorithms" -- "$word") ;;
-    -s) mapfile -t COMPREPLY < <(compgen -W "reload quit stop reopen" -- "$word") ;;
-    --format) mapfile -t COMPREPLY < <(compgen -W "yaml toml ini" -- "$word") ;;
-    -c | -f | --config | --pid-file)
-      compopt -o filenames
-      mapfile -t COMPREPLY < <(compgen -f -- "$word")
-      ;;
-    -g)
-      compopt -o nospace
-      mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$word")
-      ;;
-    --user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
-    --group) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
-    --host) mapfile -t COMPREPLY < <(compgen -W "0.0.0.0 127.0.0.1 ::" -- "$word") ;;
-    --workers) mapfile -t COMPREPLY < <(compgen -W "auto 1 2 4 8" -- "$word") ;;
-    -b | --backend) mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") ;;
-    -p | --port | -w | --weight | --health-check-*) ;;
-    *)
-      if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
-      elif ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
-      fi
-      ;;
-  esac
-}
-complete -F _ultrabalancer ultrabalancer
-)";
   return out;
 }
 

@@ -1,5 +1,4 @@
-// The texts that commands print: help, versions, `info`, shell completions. All from the tables of
-// flags and keys.
+// The texts that commands print: help, versions, `info`. All from the tables of flags and keys.
 #ifndef UB_CLI_HELP_H_
 #define UB_CLI_HELP_H_
 
@@ -10,7 +9,6 @@ namespace ub {
 std::string HelpText();              // at most 80 columns
 std::string VersionText(bool full);  // -v, -V
 std::string InfoText();              // `info`
-std::string BashCompletionText();    // conf/ultrabalancer.bash-completion
 
 }  // namespace ub
 
