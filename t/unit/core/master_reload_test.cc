@@ -226,8 +226,8 @@ TEST_F(MasterReloadTest, WhatTakesARestartStaysWithAWarning) {
   next.pid_file = directory_ + "/elsewhere";
   next.shared_memory.max_backends = 4096;
   Reload(next);
-  EXPECT_NE(Log().find("pid_file takes a restart"), std::string::npos);
-  EXPECT_NE(Log().find("shared_memory takes a restart"), std::string::npos);
+  EXPECT_NE(Log().find("pid_file: a change takes a restart"), std::string::npos);
+  EXPECT_NE(Log().find("shared_memory.max_backends: a change takes a restart"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(next.pid_file));
   EXPECT_EQ(AskFresh(port_).generation, 2u);
 }

@@ -1,0 +1,151 @@
+#include "cli/cli.h"
+
+#include <gtest/gtest.h>
+
+namespace ub {
+namespace {
+
+using Kind = CliAction::Kind;
+
+CliAction Parse(const std::vector<std::string>& words) {
+  std::vector<const char*> argv{"ultrabalancer"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  return ParseCommandLine(static_cast<int>(argv.size()), argv.data());
+}
+
+TEST(CommandLine, SaysWhatIsToBeDone) {
+  const struct {
+    std::vector<std::string> words;
+    Kind kind;
+  } kCases[] = {
+      {{"-b", "a:1"}, Kind::kRun},
+      {{"-c", "x.yaml"}, Kind::kRun},
+      {{"start", "random", "a:1"}, Kind::kRun},
+      {{"demo"}, Kind::kRun},
+      {{"-t", "-c", "x.yaml"}, Kind::kTest},
+      {{"-T", "-b", "a:1"}, Kind::kTestPrint},
+      {{"-t", "-T", "-b", "a:1"}, Kind::kTestPrint},
+      {{"-T", "-t", "-b", "a:1"}, Kind::kTestPrint},
+      {{"validate", "-f", "x.yaml"}, Kind::kTest},
+      {{"validate", "x.yaml"}, Kind::kTest},
+      {{"validate", "-T", "-f", "x.yaml"}, Kind::kTestPrint},
+      {{"-s", "reload"}, Kind::kSignal},
+      {{"-h"}, Kind::kExit},
+      {{"-v"}, Kind::kExit},
+      {{"-V", "-b", "a:1"}, Kind::kExit},
+      {{"info"}, Kind::kExit},
+      {{"example"}, Kind::kExit},
+  };
+  for (const auto& test : kCases) {
+    const CliAction action = Parse(test.words);
+    EXPECT_EQ(action.kind, test.kind) << test.words[0] << ": " << action.err;
+    EXPECT_EQ(action.status, 0) << test.words[0];
+    EXPECT_EQ(action.err, "") << test.words[0];
+    EXPECT_EQ(action.kind == Kind::kExit, !action.out.empty()) << test.words[0];
+  }
+}
+
+TEST(CommandLine, WrongUsageIsStatusTwoAndOneLine) {
+  const struct {
+    std::vector<std::string> words;
+    const char* error;
+  } kCases[] = {
+      {{}, "no backends are given (-b HOST:PORT, or -c FILE; to look around: ultrabalancer demo)"},
+      {{"-t"},
+       "no backends are given (-b HOST:PORT, or -c FILE; to look around: ultrabalancer "
+       "demo)"},
+      {{"--nonsense"}, "unknown flag \"--nonsense\" (see ultrabalancer -h)"},
+      {{"-h", "--nonsense"}, "unknown flag \"--nonsense\" (see ultrabalancer -h)"},
+      {{"start"}, "start needs ALGORITHM HOST:PORT... (such as: start random a:80 b:80)"},
+      {{"start", "random"}, "start needs ALGORITHM HOST:PORT... (such as: start random a:80 b:80)"},
+      {{"validate"}, "validate needs a file (validate -f FILE)"},
+      {{"validate", "a", "b"}, "validate takes one file (validate -f FILE)"},
+      {{"validate", "-f", "a", "b"}, "validate takes one file (validate -f FILE)"},
+      {{"example", "x"}, "example takes no arguments (--format yaml|toml|ini)"},
+      {{"example", "--format", "yml"}, "--format: unknown value \"yml\" (did you mean \"yaml\"?)"},
+      {{"example", "--format", "xml"}, "--format: unknown value \"xml\" (yaml, toml or ini)"},
+      {{"example", "-p", "80"}, "example takes no flags (remove --port)"},
+      {{"info", "x"}, "info takes no arguments"},
+      {{"info", "-c", "x.yaml"}, "info takes no flags (remove --config)"},
+      {{"demo", "x"}, "demo takes no arguments"},
+      {{"demo", "-d"}, "demo runs in the foreground (remove -d)"},
+      {{"demo", "-b", "a:1"}, "demo brings its own backends (remove -b)"},
+      {{"-b", "a:1", "--diff"}, "--diff belongs to validate"},
+      {{"-b", "a:1", "--format", "ini"}, "--format belongs to example"},
+      {{"-g", "x"}, "-g \"x\" is not KEY=VALUE (such as -g timeout.idle_ms=5s)"},
+      {{"-g", "=x"}, "-g \"=x\" is not KEY=VALUE (such as -g timeout.idle_ms=5s)"},
+      {{"-c", ""}, "--config needs a value (FILE)"},
+      {{"-s", "reload", "-t"}, "-s goes with neither -t nor -T (give one of them)"},
+      {{"-T", "-s", "reload"}, "-s goes with neither -t nor -T (give one of them)"},
+      {{"demo", "-s", "stop"}, "-s goes with no command (remove demo)"},
+  };
+  for (const auto& test : kCases) {
+    const CliAction action = Parse(test.words);
+    EXPECT_EQ(action.kind, Kind::kExit) << test.error;
+    EXPECT_EQ(action.status, 2) << test.error;
+    EXPECT_EQ(action.err, "ultrabalancer: " + std::string(test.error) + "\n");
+    EXPECT_EQ(action.out, "");
+  }
+}
+
+TEST(CommandLine, FlagsBecomeAConfigurationsSource) {
+  const CliAction action =
+      Parse({"-c", "x.yaml", "-p", "80", "--no-health-check", "-g", "a.b=c=d", "-d", "-w", "5"});
+  EXPECT_EQ(action.source.file, "x.yaml");
+  EXPECT_TRUE(action.daemon);
+  std::string flags;
+  for (const ConfigFlag& flag : action.source.flags)
+    flags += flag.flag + " " + flag.path + " " + flag.value + "; ";
+  EXPECT_EQ(flags,
+            "--port listen_port 80; --no-health-check health_check.enabled false; -g a.b a.b c=d; "
+            "--weight default_weight 5; ");
+}
+
+TEST(CommandLine, StartIsWrittenShort) {
+  const CliAction action = Parse({"start", "ip-hash", "a:1", "b:2"});
+  ConfigSource source = action.source;
+  source.resolve = source.use_environment = false;
+  const auto loaded = LoadConfig(source);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->config->algorithm, "ip-hash");
+  EXPECT_EQ(loaded->config->backends.size(), 2u);
+}
+
+// ps shows the process title to everybody.
+TEST(CommandLine, TheTitleHidesSecrets) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"-b", "a:1", "-g", "admin.api_key=hunter2"},
+        {"-b", "a:1", "-gadmin.api_key=hunter2"}}) {
+    const CliAction action = Parse(words);
+    EXPECT_EQ(action.command_line.find("hunter2"), std::string::npos) << action.command_line;
+    EXPECT_NE(action.command_line.find("admin.api_key=(hidden)"), std::string::npos);
+    EXPECT_EQ(action.source.flags.back().value, "hunter2");
+  }
+  EXPECT_EQ(Parse({"-b", "a:1", "-g", "user=x"}).command_line, "-b a:1 -g user=x");
+}
+
+TEST(CommandLine, LoadingTellsTheStatus) {
+  ConfigSource source;
+  source.use_environment = source.resolve = false;
+  source.flags = {{"--backend", "backends", "a:1"}};
+  int status = 0;
+  EXPECT_TRUE(LoadOrExplain(source, &status));
+  source.flags.push_back({"--port", "listen_port", "x"});
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(LoadOrExplain(source, &status));
+  EXPECT_EQ(status, 2) << "only a flag is wrong";
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "ultrabalancer: flag --port: listen_port: \"x\" is not a whole number (1 to 65535)\n");
+  source.file = "/nonexistent/x.yaml";
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(LoadOrExplain(source, &status));
+  EXPECT_EQ(status, 1);
+  const ReloadResult reload = ReloadConfig(source);
+  EXPECT_EQ(reload.config, nullptr);
+  EXPECT_EQ(reload.errors.size(), 2u);
+  testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(DefaultPidFile().ends_with("/ultrabalancer.pid"));
+}
+
+}  // namespace
+}  // namespace ub
