@@ -9,6 +9,7 @@
 #include "core/privileges.h"
 #include "core/process_title.h"
 #include "core/signals.h"
+#include "core/syscall_filter.h"
 
 namespace ub {
 
@@ -23,6 +24,11 @@ int RunChild(ChildContext& context, const ChildMains& mains, const Identity& ide
   if (!status.ok()) {
     Log(LogLevel::kError, "cannot give up privileges: {}", status.ToString());
     return 1;
+  }
+  const char* why = "";
+  if (SyscallFilterUsable(&why)) {
+    const Status filtered = TakeSyscallFilter();
+    if (!filtered.ok()) Log(LogLevel::kWarn, "system calls are not filtered: {}", filtered.ToString());
   }
   return worker ? mains.worker(context) : mains.controller(context);
 }

@@ -16,7 +16,7 @@ Result<UniqueFd> OpenLog(const std::string& name) {
   const int standard = name == "stderr" ? 2 : name == "stdout" ? 1 : -1;
   UniqueFd fd(standard >= 0
                   ? fcntl(standard, F_DUPFD_CLOEXEC, 3)
-                  : open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644));
+                  : open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640));
   if (!fd.valid()) return Fail(Status::System("cannot open log file " + name, errno));
   return fd;
 }

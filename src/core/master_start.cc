@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/master.h"
 #include "core/process_title.h"
+#include "core/syscall_filter.h"
 
 namespace ub {
 
@@ -75,6 +76,10 @@ Status Master::Start() {
   if (!identity) return identity.error();
   identity_ = std::move(*identity);
   if (!identity_.warning.empty()) Log(LogLevel::kWarn, "{}", identity_.warning);
+  const char* why = "";
+  if (!SyscallFilterUsable(&why)) {
+    Log(LogLevel::kNotice, "system calls of the children are not filtered: {}", why);
+  }
 
   // Before the sockets, so that a second instance hears whom it collides with rather than which
   // port.

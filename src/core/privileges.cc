@@ -1,9 +1,11 @@
 #include "core/privileges.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +16,17 @@ namespace {
 
 Status Unknown(const char* key, const std::string& name) {
   return Status::Config(std::string(key) + ": no such " + key + " on this machine: " + name);
+}
+
+// Those that a master without root was given for its ports (CAP_NET_BIND_SERVICE), or root's where `user` is root.
+Status DropCapabilities() {
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capset, &header, none) < 0) return Status::System("capset", errno);
+  // Last: a change of identity sets it anew.
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return Status::System("no core dumps", errno);
+  return Status::Ok();
 }
 
 }  // namespace
@@ -53,7 +66,7 @@ Status TakeIdentity(const Identity& identity) {
       return Status::System("setresuid", errno);
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return Status::System("no_new_privs", errno);
-  return Status::Ok();
+  return DropCapabilities();
 }
 
 uint64_t RaiseFileLimit() {

@@ -28,7 +28,8 @@ struct Identity {
 // user or group.
 Result<Identity> LookUpIdentity(const Config& config);
 
-// Child, once.
+// Child, once: the user and its one group, no capabilities, no way to get any (no_new_privs). Its memory, full of what clients
+// sent, is written to no core file and shown to no process but root's.
 Status TakeIdentity(const Identity& identity);
 
 // Raises the soft limit of open files to the hard one; returns the limit in force.

@@ -2,8 +2,10 @@
 
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +26,27 @@ TEST(PrivilegesTest, RootBecomesNobodyForGood) {
     if (getgroups(0, nullptr) != 0) _exit(3);
     if (setuid(0) == 0) _exit(4);
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) _exit(5);
+    if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) _exit(6);
     _exit(0);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(PrivilegesTest, NobodyKeepsCapabilitiesNotEvenRoot) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root has some to lose";
+  Config config;
+  config.user = "root";
+  const Result<Identity> identity = LookUpIdentity(config);
+  ASSERT_TRUE(identity);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (!TakeIdentity(*identity).ok()) _exit(1);
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3] = {};
+    if (syscall(SYS_capget, &header, held) < 0) _exit(2);
+    _exit((held[0].effective | held[0].permitted | held[1].effective | held[1].permitted) == 0 ? 0 : 3);
   }
   int status = 0;
   waitpid(pid, &status, 0);
