@@ -112,6 +112,7 @@ Status Master::Start() {
 Status Master::CreateSegment() {
   ShmLimits limits;
   limits.backends = config_->shared_memory.max_backends;
+  limits.rate_entries = config_->shared_memory.rate_limit_entries;
   // Room to double the workers while as many drain, and for the controller.
   limits.processes = std::clamp<uint32_t>(workers_ * 4 + 8, 64, kMaxProcesses);
   const auto wanted =

@@ -13,7 +13,7 @@
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 1;
+inline constexpr uint32_t kShmLayoutVersion = 2;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -27,14 +27,16 @@ struct ShmLimits {
   uint32_t processes = 64;   // rows: workers, controllers and draining ones that may live at once
   uint32_t backends = 1024;  // slots of the backend table
   uint32_t sockets = 4096;   // entries of the socket ownership table
+  uint32_t rate_entries = 65536;  // clients of the rate limiter; rounded up to a power of two
 };
 
 struct alignas(kCacheLine) ShmHeader {
   uint64_t magic;
   uint32_t layout_version;
-  uint32_t total_processes, total_backends, total_sockets;
+  uint32_t total_processes, total_backends, total_sockets, total_rate_entries;
   uint64_t total_bytes;
   uint64_t created_unix_ms;
+  char rate_secret[192];  // random; what the rate limiter's hashes are made with
   // Bumped by the controller after each change of the backend table; workers rebuild their view.
   alignas(kCacheLine) std::atomic<uint64_t> table_version;
   // Slots at or above this index were never used (it only grows): bounds every scan.
@@ -71,6 +73,7 @@ struct alignas(kCacheLine) ProcessRow {
   std::atomic<uint64_t> responses[6];  // by class: [1] 1xx … [5] 5xx; [0] closed without an answer
   std::atomic<uint64_t> bytes_received, bytes_sent;  // client side
   std::atomic<uint64_t> retries;
+  std::atomic<uint64_t> rate_limited;  // requests answered 429; among responses[4]
   std::atomic<uint64_t> upstream_connects, upstream_reuses;
 };
 

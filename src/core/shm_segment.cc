@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -15,11 +16,13 @@ namespace {
 
 constexpr uint32_t kMaxBackends = 1u << 20;
 constexpr uint32_t kMaxSockets = 1u << 16;
+constexpr uint32_t kMaxRateEntries = 1u << 26;
+static_assert(sizeof(ShmHeader::rate_secret) == RateTable::kSecretBytes);
 
 // Byte offsets of the regions; a pure function of the capacities, so that Attach can check what it
 // finds.
 struct Layout {
-  size_t rows, owners, slots, in_flight, idle, tickets, counters, total;
+  size_t rows, owners, slots, in_flight, idle, tickets, counters, rate_words, total;
   size_t stride;
 };
 
@@ -43,13 +46,16 @@ Layout ComputeLayout(const ShmLimits& limits) {
   layout.idle = place(gauge_bytes);
   layout.tickets = place(gauge_bytes);
   layout.counters = place(sizeof(BackendCounters) * limits.processes * limits.backends);
+  layout.rate_words =
+      place(sizeof(std::atomic<uint64_t>) * RateTable::WordsFor(limits.rate_entries));
   layout.total = Align(offset, 4096);
   return layout;
 }
 
 bool InRange(const ShmLimits& limits) {
   return limits.processes >= 1 && limits.processes <= kMaxProcesses && limits.backends >= 1 &&
-         limits.backends <= kMaxBackends && limits.sockets >= 1 && limits.sockets <= kMaxSockets;
+         limits.backends <= kMaxBackends && limits.sockets >= 1 && limits.sockets <= kMaxSockets &&
+         limits.rate_entries >= 1 && limits.rate_entries <= kMaxRateEntries;
 }
 
 Status Invalid(const char* what) {
@@ -87,8 +93,12 @@ Result<ShmSegment> ShmSegment::Create(const ShmLimits& limits) {
   header.total_processes = limits.processes;
   header.total_backends = limits.backends;
   header.total_sockets = limits.sockets;
+  header.total_rate_entries = limits.rate_entries;
   header.total_bytes = layout.total;
   header.created_unix_ms = UnixMs();
+  if (getrandom(header.rate_secret, sizeof header.rate_secret, 0) != sizeof header.rate_secret) {
+    return Fail(Status::System("getrandom", errno));
+  }
   for (uint32_t s = 0; s < limits.sockets; ++s) {
     segment.socket_owner(s).store(kNoRow, std::memory_order_relaxed);
   }
@@ -110,7 +120,8 @@ Result<ShmSegment> ShmSegment::Attach(UniqueFd fd) {
   if (header.layout_version != kShmLayoutVersion) {
     return Fail(Invalid("the shared segment has the layout of another version"));
   }
-  const ShmLimits limits{header.total_processes, header.total_backends, header.total_sockets};
+  const ShmLimits limits{header.total_processes, header.total_backends, header.total_sockets,
+                         header.total_rate_entries};
   if (!InRange(limits) || header.total_bytes != size || ComputeLayout(limits).total != size) {
     return Fail(Invalid("the shared segment's header does not fit its size"));
   }
@@ -138,6 +149,7 @@ ShmSegment& ShmSegment::operator=(ShmSegment&& other) noexcept {
   idle_ = std::exchange(other.idle_, nullptr);
   tickets_ = std::exchange(other.tickets_, nullptr);
   counters_ = std::exchange(other.counters_, nullptr);
+  rate_words_ = std::exchange(other.rate_words_, nullptr);
   return *this;
 }
 
@@ -163,6 +175,12 @@ void ShmSegment::SetPointers(const ShmLimits& limits) {
   idle_ = gauges(layout.idle);
   tickets_ = gauges(layout.tickets);
   counters_ = reinterpret_cast<BackendCounters*>(bytes + layout.counters);
+  rate_words_ = reinterpret_cast<std::atomic<uint64_t>*>(bytes + layout.rate_words);
+}
+
+RateTable ShmSegment::rate_table() const {
+  const auto words = static_cast<size_t>(RateTable::WordsFor(header_->total_rate_entries));
+  return RateTable({rate_words_, words}, {header_->rate_secret, sizeof header_->rate_secret});
 }
 
 uint32_t ShmSegment::InFlight(uint32_t b) const {

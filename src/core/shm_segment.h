@@ -3,7 +3,7 @@
 //
 // Owner: the master, for its life; children hold the inherited mapping for theirs. No lock
 // anywhere. Regions: header, process rows, socket owners, backend slots, in-flight gauges,
-// half-open tickets, idle gauges, backend counters. Gauges are u32 [process][backend], rows padded
+// half-open tickets, idle gauges, backend counters, rate limiter. Gauges are u32 [process][backend], rows padded
 // to cache lines: a row has one writer. Untouched pages cost nothing.
 #ifndef UB_CORE_SHM_SEGMENT_H_
 #define UB_CORE_SHM_SEGMENT_H_
@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "core/rate_table.h"
 #include "core/shm_layout.h"
 #include "core/status.h"
 #include "core/unique_fd.h"
@@ -53,6 +54,8 @@ class ShmSegment {
   BackendCounters& counters(uint32_t r, uint32_t b) const {
     return counters_[size_t{r} * backends() + b];
   }
+  // The rate limiter's buckets. Nobody's: every worker swaps words of it.
+  RateTable rate_table() const;
 
   bool row_live(uint32_t r) const {
     return (header_->live_rows[r / 64].load(std::memory_order_acquire) >> (r % 64)) & 1;
@@ -102,6 +105,7 @@ class ShmSegment {
   std::atomic<uint32_t>* tickets_ = nullptr;
   std::atomic<uint32_t>* idle_ = nullptr;
   BackendCounters* counters_ = nullptr;
+  std::atomic<uint64_t>* rate_words_ = nullptr;
 };
 
 }  // namespace ub

@@ -11,7 +11,7 @@
 namespace ub {
 namespace {
 
-ShmSegment Make(ShmLimits limits = {4, 10, 16}) {
+ShmSegment Make(ShmLimits limits = {4, 10, 16, 64}) {
   Result<ShmSegment> made = ShmSegment::Create(limits);
   EXPECT_TRUE(made);
   return std::move(*made);
@@ -30,7 +30,8 @@ TEST(ShmSegmentTest, FreshOneIsEmpty) {
 TEST(ShmSegmentTest, CapacitiesOutOfRangeAreRefused) {
   for (const ShmLimits limits :
        {ShmLimits{0, 1, 1}, ShmLimits{kMaxProcesses + 1, 1, 1}, ShmLimits{1, 0, 1},
-        ShmLimits{1, 1u << 30, 1}, ShmLimits{1, 1, 0}}) {
+        ShmLimits{1, 1u << 30, 1}, ShmLimits{1, 1, 0}, ShmLimits{1, 1, 1, 0},
+        ShmLimits{1, 1, 1, (1u << 26) + 1}}) {
     Result<ShmSegment> made = ShmSegment::Create(limits);
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().code(), StatusCode::kInvalid);
@@ -39,7 +40,7 @@ TEST(ShmSegmentTest, CapacitiesOutOfRangeAreRefused) {
 
 // Every word of every region is written with a value of its own: an overlap would show.
 TEST(ShmSegmentTest, RegionsDoNotOverlap) {
-  ShmSegment shm = Make({3, 17, 5});
+  ShmSegment shm = Make({3, 17, 5, 64});
   uint32_t value = 1;
   for (uint32_t s = 0; s < 5; ++s) shm.socket_owner(s) = value++;
   for (uint32_t r = 0; r < 3; ++r) {
@@ -52,6 +53,10 @@ TEST(ShmSegmentTest, RegionsDoNotOverlap) {
     }
   }
   for (uint32_t b = 0; b < 17; ++b) shm.slot(b).weight = value++;
+  for (uint32_t i = 0; i < 1000; ++i) {
+    const std::string_view key(reinterpret_cast<const char*>(&i), sizeof i);
+    shm.rate_table().Take(key, TokenBucket(10, 10), ~uint64_t{i} & TokenBucket::kTimeMask, i);
+  }
   uint32_t expected = 1;
   for (uint32_t s = 0; s < 5; ++s) EXPECT_EQ(shm.socket_owner(s), expected++);
   for (uint32_t r = 0; r < 3; ++r) {
