@@ -118,6 +118,7 @@ std::string RenderErrorPage(const ErrorPage& page) {
                                 body.size());
   if (!page.request_id.empty()) out += fmt::format("X-Request-ID: {}\r\n", page.request_id);
   if (page.retry_after_seconds > 0) out += fmt::format("Retry-After: {}\r\n", page.retry_after_seconds);
+  out += page.fields;
   if (page.status == 405) out += "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
   if (page.close) out += "Connection: close\r\n";
   out += "\r\n";

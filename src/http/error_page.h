@@ -26,6 +26,7 @@ struct ErrorPage {
   std::string_view request_id;
   bool json = false;
   uint32_t retry_after_seconds = 0;  // 0: no Retry-After
+  std::string_view fields;           // further header lines, each with its CRLF
   bool close = false;                // Connection: close
   bool head_only = false;            // answer to HEAD
 };

@@ -34,6 +34,7 @@ void ProxySession::Reset(ServerStream* stream) {
   body_end_ = fresh_only_ = counted_retry_ = false;
   replayable_ = true;
   status_ = failed_status_ = 0;
+  rate_verdict_ = RateVerdict::kNone;
   attempts_ = reused_died_ = tried_count_ = 0;
   body_bytes_ = response_ns_ = key_ = 0;
   lease_ = Lease();
@@ -70,12 +71,13 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
   body_bytes_ = body.size();
   OfferUpgrade(head);
   ChooseRequestId(head->headers);
+  client_ = FindClient(stream->client().peer, head->headers, context_->settings.trust);
+  if (!PassStages(*head)) return;
   const uint64_t limit = config_->limits.body_bytes;
   if (limit != 0 && (head->content_length > limit || body_bytes_ > limit)) {
     Answer(413);
     return;
   }
-  client_ = FindClient(stream->client().peer, head->headers, context_->settings.trust);
   if (context_->group->algorithm().uses_key) key_ = context_->settings.hash_key.Hash(*head, client_.address);
   const std::string fallback_host = head->authority.empty() ? stream->LocalHost() : std::string();
   WriteForwardedRequest(head, stream->client(), client_, config_->forwarded, request_id_, fallback_host, &head_);
@@ -86,6 +88,17 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
     body = body_.view();
   }
   Try(body);
+}
+
+bool ProxySession::PassStages(const RequestHead& head) {
+  if (context_->stages.empty()) return true;
+  StageResult result;
+  const bool admitted = context_->stages.Admit({head, client_.address, context_->loop->now_ns()}, &result);
+  rate_verdict_ = result.rate_limit;
+  if (admitted) return true;
+  if (rate_verdict_ == RateVerdict::kLimited) Add(context_->counters->rate_limited);
+  Answer(result.status, result.retry_after_seconds, result.fields);
+  return false;
 }
 
 bool ProxySession::Pick() {
@@ -263,14 +276,15 @@ void ProxySession::EndLease(Outcome outcome) {
   context_->group->Report(lease, outcome, response_ns_, context_->loop->now_ns());
 }
 
-void ProxySession::Answer(uint16_t status) {
+void ProxySession::Answer(uint16_t status, uint32_t retry_after_seconds, std::string_view fields) {
   status_ = status;
   ErrorPage page;
   page.status = status;
   page.request_id = request_id_;
   page.json = wants_json_;
   page.head_only = method_ == Method::kHead;
-  page.retry_after_seconds = status == 503 ? kRetryAfterSeconds : 0;
+  page.retry_after_seconds = status == 503 ? kRetryAfterSeconds : retry_after_seconds;
+  page.fields = fields;
   stream_->SendError(page);
   Finish(true);
 }

@@ -53,6 +53,8 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   void Transition(State to);
   void Reset(ServerStream* stream);
   void ChooseRequestId(const HeaderList& headers);
+  // Runs the stages before the pick. False: the request was answered.
+  bool PassStages(const RequestHead& head);
   // Picks a backend and starts a try there; fails over at once where connecting fails at once.
   void Try(std::string_view body);
   bool Pick();
@@ -63,7 +65,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   // The tunnel's (proxy_session_tunnel.cc).
   void OfferUpgrade(RequestHead* head);
   void FinishTunnelIfOver();
-  void Answer(uint16_t status);
+  void Answer(uint16_t status, uint32_t retry_after_seconds = 0, std::string_view fields = {});
   void Finish(bool complete);
 
   WorkerContext* const context_;
@@ -89,6 +91,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   Lease lease_;
   std::array<uint32_t, kMaxTried> tried_;
   uint32_t tried_count_ = 0;
+  RateVerdict rate_verdict_ = RateVerdict::kNone;
   std::string request_id_;
   std::string trailers_;
   std::string upgrade_;  // the protocols that the client offers to switch to; empty: none

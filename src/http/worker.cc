@@ -86,6 +86,7 @@ void Worker::TurnBegins() {
 void Worker::Configure() {
   SetLogLevel(context_.config->logging.level);
   context_.settings = {NetworkSet(context_.config->forwarded.trust), RequestKey(context_.config->hash_key)};
+  context_.stages.Configure(*context_.config, *child_->shm, context_.random.Next());
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
 }

@@ -14,6 +14,7 @@
 #include "event/event_loop.h"
 #include "http/http1_parser.h"
 #include "http/request_key.h"
+#include "http/request_stage.h"
 #include "upstream/keepalive_pool.h"
 #include "upstream/upstream_group.h"
 
@@ -62,6 +63,7 @@ struct WorkerContext {
   // Requests begin with this one and keep it to their end.
   std::shared_ptr<const Config> config;
   RequestSettings settings;
+  RequestStages stages;
 
   // Memory for parsing, valid within one callback.
   RequestHead request_head;

@@ -1,0 +1,21 @@
+#include "http/request_stage.h"
+
+#include <algorithm>
+
+#include "http/rate_limiter.h"
+
+namespace ub {
+
+void RequestStages::Configure(const Config& config, const ShmSegment& shm, uint64_t seed) {
+  stages_.clear();
+  if (config.rate_limit.enabled) {
+    stages_.push_back(std::make_unique<RateLimiter>(config.rate_limit, shm.rate_table(), seed));
+  }
+}
+
+bool RequestStages::Admit(const StageRequest& request, StageResult* result) const {
+  return std::ranges::all_of(stages_,
+                             [&](const auto& stage) { return stage->Admit(request, result); });
+}
+
+}  // namespace ub
