@@ -105,7 +105,7 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   }
   cursor_ = HeadCursor();
   if (outcome.verdict == ParseVerdict::kBad) {
-    Refuse(outcome.status, outcome.reason);
+    Refuse(outcome.status, outcome.reason, {bytes, count});
     return true;
   }
   requests_++;
@@ -124,7 +124,7 @@ void Http1Server::StartExchange(char* rest, size_t count, bool in_scratch, size_
   state_ = State::kExchange;
   const BodyReader::Piece piece = reader_.Take(rest, count);
   if (piece.error != nullptr) {
-    Refuse(400, piece.error);
+    Refuse(400, piece.error, {rest - head_bytes, head_bytes});
     return;
   }
   // What lies behind this request is kept before anybody can use the scratch memory again.
@@ -149,19 +149,21 @@ void Http1Server::StartExchange(char* rest, size_t count, bool in_scratch, size_
                  piece.end ? reader_.trailers() : std::string_view());
 }
 
-void Http1Server::Refuse(uint16_t status, const char* reason) {
+void Http1Server::Refuse(uint16_t status, const char* reason, std::string_view seen) {
   std::array<char, PeerAddress::kMaxText> text;
   Log(LogLevel::kInfo, "client {}: {} ({})", client_.peer.Text(&text), reason, status);
   state_ = State::kExchange;
   keep_alive_ = client_closes_ = false;
   head_request_ = head_sent_ = until_close_ = minor_zero_ = false;
-  input_.Clear();
   unparsed_ = false;
   // Framing is lost: nothing more can be read as HTTP.
   reader_.Begin(BodyKind::kUntilClose, 0);
   ProxySession* session = context_->sessions.Take(context_);
   handler_ = session;
-  session->Refuse(this, status, false, false);
+  // What was seen may lie in input_.
+  Buffer held = std::move(input_);
+  input_ = Buffer(&context_->loop->buffers());
+  session->Refuse(this, status, seen);
 }
 
 bool Http1Server::ReadBody() {
@@ -247,7 +249,7 @@ void Http1Server::OnDeadline() {
       Close();
       return;
     case State::kHead:
-      Refuse(408, "the head did not come in time");
+      Refuse(408, "the head did not come in time", input_.view());
       OnReadable();
       return;
     case State::kExchange:

@@ -49,7 +49,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   void SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) override;
   void SendBody(std::string_view data, bool end, std::string_view trailers) override;
   void SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) override;
-  void SendError(ErrorPage page) override;
+  size_t SendError(ErrorPage page) override;
   bool congested() const override { return connection_->congested(); }
   void ResumeBody() override;
   void Finish(bool complete) override;
@@ -75,7 +75,8 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   void TunnelDeadline();
   bool TakeHead(char* bytes, size_t count, bool in_scratch);
   void StartExchange(char* rest, size_t count, bool in_scratch, size_t head_bytes);
-  void Refuse(uint16_t status, const char* reason);
+  // `seen`: what has come of the request, for its log line.
+  void Refuse(uint16_t status, const char* reason, std::string_view seen);
   void FailExchange(const Status& status, bool can_answer);
   bool ClientIsGone();
   bool WillKeepAlive() const;

@@ -89,7 +89,7 @@ void Http1Server::SendBody(std::string_view data, bool end, std::string_view tra
   if (end) connection_->ShutdownWrite();
 }
 
-void Http1Server::SendError(ErrorPage page) {
+size_t Http1Server::SendError(ErrorPage page) {
   head_sent_ = true;
   keep_alive_ = WillKeepAlive();
   page.close = !keep_alive_;
@@ -97,6 +97,7 @@ void Http1Server::SendError(ErrorPage page) {
   const std::string text = RenderErrorPage(page);
   const iovec piece{const_cast<char*>(text.data()), text.size()};
   Send(std::span<const iovec>(&piece, 1));
+  return text.size() - text.find("\r\n\r\n") - 4;
 }
 
 }  // namespace ub

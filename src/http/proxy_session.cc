@@ -35,6 +35,9 @@ void ProxySession::Reset(ServerStream* stream) {
   replayable_ = true;
   status_ = failed_status_ = 0;
   rate_verdict_ = RateVerdict::kNone;
+  notes_.Clear();
+  last_slot_ = kNoSlot;
+  sent_bytes_ = first_byte_ns_ = 0;
   attempts_ = reused_died_ = tried_count_ = 0;
   body_bytes_ = response_ns_ = key_ = 0;
   lease_ = Lease();
@@ -52,10 +55,12 @@ void ProxySession::ChooseRequestId(const HeaderList& headers) {
   }
 }
 
-void ProxySession::Refuse(ServerStream* stream, uint16_t status, bool json, bool head_only) {
+void ProxySession::Refuse(ServerStream* stream, uint16_t status, std::string_view seen) {
   Reset(stream);
-  method_ = head_only ? Method::kHead : Method::kGet;
-  wants_json_ = json;
+  if (context_->access_log->on()) notes_.TakeFirstLine(seen, context_->loop->now_ns());
+  client_ = {.address = stream->client().peer};
+  method_ = Method::kGet;
+  wants_json_ = false;
   context_->NewRequestId(&request_id_);
   Answer(status);
 }
@@ -63,6 +68,7 @@ void ProxySession::Refuse(ServerStream* stream, uint16_t status, bool json, bool
 void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_view body, bool body_end,
                          std::string_view trailers) {
   Reset(stream);
+  if (context_->access_log->on()) notes_.Take(*head, context_->loop->now_ns());
   method_ = head->method;
   idempotent_ = head->idempotent();
   wants_json_ = PrefersJson(head->headers);
@@ -113,6 +119,7 @@ void ProxySession::Try(std::string_view body) {
       return;
     }
     attempts_++;
+    last_slot_ = lease_.slot;
     UpstreamAttempt::Request request;
     request.head = head_.view();
     request.body = body;
@@ -198,6 +205,8 @@ void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool en
     }
   }
   status_ = head->status;
+  first_byte_ns_ = now;
+  sent_bytes_ = data.size();
   Transition(State::kResponding);
   head_.Clear();
   body_.Clear();
@@ -207,6 +216,7 @@ void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool en
 }
 
 void ProxySession::OnResponseBody(std::string_view data, bool end, std::string_view trailers) {
+  sent_bytes_ += data.size();
   stream_->SendBody(data, end, trailers);
   if (!end) return;
   if (state_ != State::kTunnel) return Finish(true);
@@ -285,7 +295,7 @@ void ProxySession::Answer(uint16_t status, uint32_t retry_after_seconds, std::st
   page.head_only = method_ == Method::kHead;
   page.retry_after_seconds = status == 503 ? kRetryAfterSeconds : retry_after_seconds;
   page.fields = fields;
-  stream_->SendError(page);
+  sent_bytes_ = stream_->SendError(page);
   Finish(true);
 }
 
@@ -298,6 +308,7 @@ void ProxySession::Finish(bool complete) {
   EndLease(complete ? Outcome::kSuccess : Outcome::kNeutral);
   head_.Clear();
   body_.Clear();
+  if (notes_.taken()) LogAccess(complete);
   if (!tunnel) context_->active--;
   if (counted_retry_) context_->retrying--;
   Add(context_->counters->requests);

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/access_log.h"
 #include "http/stream.h"
 #include "http/upstream_attempt.h"
 #include "http/worker_context.h"
@@ -23,8 +24,8 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
 
   // Takes a request: its head (which is used up) and what has come of its body. May finish before it returns.
   void Begin(ServerStream* stream, RequestHead* head, std::string_view body, bool body_end, std::string_view trailers);
-  // Sends a page instead of proxying, for a request that could not be understood.
-  void Refuse(ServerStream* stream, uint16_t status, bool json, bool head_only);
+  // Sends a page instead of proxying, for a request that could not be understood. `seen`: what has come of it.
+  void Refuse(ServerStream* stream, uint16_t status, std::string_view seen);
 
   void OnRequestBody(std::string_view data, bool end, std::string_view trailers) override;
   bool WantsBody() const override;
@@ -67,6 +68,8 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   void FinishTunnelIfOver();
   void Answer(uint16_t status, uint32_t retry_after_seconds = 0, std::string_view fields = {});
   void Finish(bool complete);
+  // The access log's line (proxy_session_log.cc); only where notes_ were taken.
+  void LogAccess(bool complete) const;
 
   WorkerContext* const context_;
   std::shared_ptr<const Config> config_;
@@ -92,6 +95,11 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   std::array<uint32_t, kMaxTried> tried_;
   uint32_t tried_count_ = 0;
   RateVerdict rate_verdict_ = RateVerdict::kNone;
+  // For the access log.
+  AccessNotes notes_;
+  uint32_t last_slot_ = kNoSlot;
+  uint64_t sent_bytes_ = 0;     // of the response's body
+  uint64_t first_byte_ns_ = 0;  // when the response's head came; 0: none yet
   std::string request_id_;
   std::string trailers_;
   std::string upgrade_;  // the protocols that the client offers to switch to; empty: none

@@ -33,6 +33,8 @@ void ProxySession::OnUpgrade(ResponseHead* head, std::string_view data) {
   const uint64_t now = context_->loop->now_ns();
   response_ns_ = now - attempt_.sent_ns();
   status_ = head->status;
+  first_byte_ns_ = now;
+  sent_bytes_ = data.size();
   head_.Clear();
   body_.Clear();
   body_end_ = backend_ended_ = false;

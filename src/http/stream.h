@@ -5,6 +5,7 @@
 #ifndef UB_HTTP_STREAM_H_
 #define UB_HTTP_STREAM_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -47,8 +48,8 @@ class ServerStream {
   // In place of SendHead: the backend has switched protocols (RFC 9110 section 7.8). `head` is its 101, `data` what came
   // with it. From here on the stream is a tunnel, each direction with an end of its own, until Finish.
   virtual void SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) = 0;
-  // A whole response of our own.
-  virtual void SendError(ErrorPage page) = 0;
+  // A whole response of our own; the bytes of its body.
+  virtual size_t SendError(ErrorPage page) = 0;
   // Bytes wait for the client: produce no more until OnStreamWritable.
   virtual bool congested() const = 0;
   // The session takes request body again (WantsBody became true).

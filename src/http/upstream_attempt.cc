@@ -36,8 +36,10 @@ std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const
     }
     link_->connection = std::move(*made);
   }
+  connect_ns_ = reused_ || !connected ? kNoConnect : 0;
   if (!connected) {
     state_ = State::kConnecting;
+    started_ns_ = loop_->now_ns();
     link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.connect_ms));
     return std::nullopt;
   }
@@ -119,6 +121,7 @@ void UpstreamAttempt::OnConnected(int error) {
     return;
   }
   state_ = State::kActive;
+  connect_ns_ = loop_->now_ns() - started_ns_;
   Send();
   handler_->OnAttemptWritable();
 }

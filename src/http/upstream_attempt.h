@@ -79,6 +79,9 @@ class UpstreamAttempt final : public ConnectionHandler {
   bool connecting() const { return state_ == State::kConnecting; }
   bool reused() const { return reused_; }
   uint64_t sent_ns() const { return sent_ns_; }
+  // How long the connection of the last try took to stand; kNoConnect: it was there already, or never stood.
+  static constexpr uint64_t kNoConnect = UINT64_MAX;
+  uint64_t connect_ns() const { return connect_ns_; }
 
   void OnConnected(int error) override;
   void OnReadable() override;
@@ -113,6 +116,8 @@ class UpstreamAttempt final : public ConnectionHandler {
   bool reading_ = false;         // in OnReadable, to keep Resume from recursing
   uint32_t run_ = 0;             // grows with each end: tells a caller that its attempt is over
   uint64_t sent_ns_ = 0;
+  uint64_t started_ns_ = 0;
+  uint64_t connect_ns_ = kNoConnect;
   uint64_t progress_ = 0;        // bytes that the backend had taken when the deadline was last looked at
   Request request_{};
   BodyReader reader_;

@@ -35,6 +35,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       loop_(std::move(loop)),
       group_(*child->shm, child->row, kDefaultPool, child->worker_id),
       pool_(loop_.get(), child->shm, child->row),
+      access_log_(loop_.get()),
       drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this) {
   context_.loop = loop_.get();
   context_.shm = child->shm;
@@ -42,6 +43,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
   context_.counters = &child->shm->row(child->row);
   context_.group = &group_;
   context_.pool = &pool_;
+  context_.access_log = &access_log_;
   context_.random = Random(RandomSeed());
   context_.config = child->config;
 }
@@ -87,6 +89,7 @@ void Worker::Configure() {
   SetLogLevel(context_.config->logging.level);
   context_.settings = {NetworkSet(context_.config->forwarded.trust), RequestKey(context_.config->hash_key)};
   context_.stages.Configure(*context_.config, *child_->shm, context_.random.Next());
+  access_log_.Configure(context_.config->logging, child_->access_log_fd);
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
 }
@@ -163,7 +166,9 @@ void Worker::Handle(Message message) {
       loop_->Stop();
       return;
     case MessageType::kReopen:
+      access_log_.Flush();
       TakeReopenedLogs(std::move(message), &child_->access_log_fd);
+      access_log_.Configure(context_.config->logging, child_->access_log_fd);
       return;
     default:
       Log(LogLevel::kError, "unknown message {} from the master", static_cast<uint32_t>(message.type));

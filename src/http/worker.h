@@ -7,6 +7,7 @@
 
 #include "core/child_process.h"
 #include "event/listener.h"
+#include "http/access_log.h"
 #include "http/http1_server.h"
 #include "http/worker_context.h"
 
@@ -50,6 +51,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   std::unique_ptr<EventLoop> loop_;
   UpstreamGroup group_;
   KeepalivePool pool_;
+  AccessLog access_log_;
   WorkerContext context_;
   FdWatcher channel_watcher_;
   Timer drain_deadline_;

@@ -20,6 +20,7 @@
 
 namespace ub {
 
+class AccessLog;
 class ProxySession;
 
 // Adds to a counter that only this process writes: no locked instruction is needed.
@@ -55,6 +56,7 @@ struct WorkerContext {
   ProcessRow* counters = nullptr;
   UpstreamGroup* group = nullptr;
   KeepalivePool* pool = nullptr;
+  AccessLog* access_log = nullptr;
   Random random{0};
   bool draining = false;
   uint32_t active = 0;    // requests under way

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -90,6 +91,49 @@ TEST_F(LogFilesTest, AChildTakesBothOverItsOwn) {
   EXPECT_EQ(write(access, "line\n", 5), 5);
   EXPECT_EQ(Text(logging_.access_log), "line\n");
   close(access);
+}
+
+TEST_F(LogFilesTest, AChildClosesAnAccessLogThatWasTurnedOff) {
+  logging_.access_log = "off";
+  LogFiles masters;
+  masters.Replace(std::move(*LogFiles::Open(logging_)));
+  EXPECT_EQ(masters.access_fd(), -1);
+  Result<Message> message = masters.ReopenMessage();
+  ASSERT_TRUE(message);
+  int access = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  const int before = access;
+  TakeReopenedLogs(std::move(*message), &access);
+  EXPECT_EQ(access, -1);
+  EXPECT_EQ(fcntl(before, F_GETFD), -1);
+}
+
+// Whoever writes it serves others meanwhile: nothing about it may block.
+TEST_F(LogFilesTest, AccessLogToAPipeDoesNotBlock) {
+  logging_.access_log = directory_ + "/pipe";
+  ASSERT_EQ(mkfifo(logging_.access_log.c_str(), 0600), 0);
+  Result<LogFiles> nobody_reads = LogFiles::Open(logging_);
+  ASSERT_FALSE(nobody_reads);
+  EXPECT_NE(nobody_reads.error().detail().find("/pipe"), std::string::npos);
+  const UniqueFd reader(open(logging_.access_log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Result<LogFiles> files = LogFiles::Open(logging_);
+  ASSERT_TRUE(files);
+  EXPECT_NE(fcntl(files->access_fd(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+// The flag must not reach whoever else holds our standard output.
+TEST_F(LogFilesTest, StandardOutputIsOpenedAnewWhereItIsAPipe) {
+  int fds[2];
+  ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  const UniqueFd reader(fds[0]), saved(dup(1));
+  dup2(fds[1], 1);
+  close(fds[1]);
+  logging_.access_log = "stdout";
+  Result<LogFiles> files = LogFiles::Open(logging_);
+  const int shared = fcntl(1, F_GETFL);
+  dup2(saved.get(), 1);
+  ASSERT_TRUE(files);
+  EXPECT_EQ(shared & O_NONBLOCK, 0);
+  EXPECT_NE(fcntl(files->access_fd(), F_GETFL) & O_NONBLOCK, 0);
 }
 
 }  // namespace
