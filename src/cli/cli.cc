@@ -16,7 +16,6 @@
 #include "core/config_print.h"
 #include "core/config_text.h"
 #include "core/control.h"
-#include "core/log.h"
 
 #if __has_include("build_config.h")
 #include "build_config.h"
@@ -188,6 +187,8 @@ int Test(const CliAction& action) {
   return 0;
 }
 
+constexpr uint64_t kReloadTimeoutMs = 15'000;
+
 int Signal(const CliAction& action) {
   const Result<MasterSignal> signal = ParseMasterSignal(action.signal);
   if (!signal) {
@@ -206,9 +207,13 @@ int Signal(const CliAction& action) {
     return 1;
   }
   const std::string path = pid_file->empty() ? DefaultPidFile() : *pid_file;
-  const Status status = SignalMaster(path, *signal);
-  if (status.ok()) return 0;
   std::vector<std::string> lines;
+  const Status status = SignalMaster(path, *signal, kReloadTimeoutMs, &lines);
+  if (status.ok()) {
+    for (std::string& line : lines) line.insert(0, "warning: ");
+    PrintErrors(lines);
+    return 0;
+  }
   std::string_view rest = status.detail();
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
@@ -291,8 +296,7 @@ std::optional<LoadedConfig> LoadOrExplain(const ConfigSource& source, int* statu
 ReloadResult ReloadConfig(const ConfigSource& source) {
   tl::expected<LoadedConfig, ConfigErrors> loaded = LoadConfig(source);
   if (!loaded) return {nullptr, std::move(loaded.error().lines)};
-  for (const std::string& warning : loaded->warnings) Log(LogLevel::kWarn, "{}", warning);
-  return {std::move(loaded->config), {}};
+  return {std::move(loaded->config), {}, std::move(loaded->warnings)};
 }
 
 void PrintErrors(const std::vector<std::string>& lines) {

@@ -46,7 +46,7 @@ std::optional<int> RunCommand(const CliAction& action);
 // where flags are wrong).
 std::optional<LoadedConfig> LoadOrExplain(const ConfigSource& source, int* status);
 
-// As the master's reload hook wants it; warnings go to the log.
+// As the master's reload hook wants it.
 ReloadResult ReloadConfig(const ConfigSource& source);
 
 // "ultrabalancer: LINE", one write each, on standard error.

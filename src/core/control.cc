@@ -60,12 +60,15 @@ Status Send(int pidfd, pid_t pid, int signal_number) {
 
 // The outcome of a reload that began after `before` was read.
 Status AwaitReload(int pidfd, pid_t pid, const std::string& path, uint64_t before,
-                   uint64_t timeout_ms) {
+                   uint64_t timeout_ms, std::vector<std::string>* warnings) {
   const uint64_t deadline = MonotonicMs() + timeout_ms;
   while (MonotonicMs() < deadline) {
     Result<ReloadStatus> now = ReadReloadStatus(path);
     if (now && now->pid == pid && now->done && now->sequence > before) {
-      if (now->ok) return Status::Ok();
+      if (now->ok) {
+        if (warnings != nullptr) *warnings = std::move(now->warnings);
+        return Status::Ok();
+      }
       std::string lines;
       for (const std::string& error : now->errors) lines += (lines.empty() ? "" : "\n") + error;
       return Status::Config(lines);
@@ -88,7 +91,8 @@ Result<MasterSignal> ParseMasterSignal(std::string_view name) {
              "-s: unknown signal " + std::string(name) + " (use reload, quit, stop or reopen)"));
 }
 
-Status SignalMaster(const std::string& pid_file, MasterSignal signal, uint64_t reload_timeout_ms) {
+Status SignalMaster(const std::string& pid_file, MasterSignal signal, uint64_t reload_timeout_ms,
+                    std::vector<std::string>* warnings) {
   pid_t pid = 0;
   Result<UniqueFd> master = OpenMaster(pid_file, &pid);
   if (!master) return master.error();
@@ -101,7 +105,7 @@ Status SignalMaster(const std::string& pid_file, MasterSignal signal, uint64_t r
       Result<ReloadStatus> before = ReadReloadStatus(path);
       const Status sent = Send(pidfd, pid, SIGHUP);
       if (!sent.ok() || !before || before->pid != pid) return sent;
-      return AwaitReload(pidfd, pid, path, before->sequence, reload_timeout_ms);
+      return AwaitReload(pidfd, pid, path, before->sequence, reload_timeout_ms, warnings);
     }
     case MasterSignal::kQuit: {
       const Status sent = Send(pidfd, pid, SIGQUIT);

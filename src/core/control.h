@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/status.h"
 
@@ -21,8 +22,11 @@ Result<MasterSignal> ParseMasterSignal(std::string_view name);
 // reload: waits for the outcome; a refused configuration is an error with its lines, one a line of
 // detail(). quit: returns when the master is gone, stop likewise (within a second). reopen: at
 // once. Errors: kNotFound (nobody runs), kPermission, kInvalid (reload refused), kTimeout.
+// `warnings` gets what a reload that went well says all the same, such as which keys take a
+// restart.
 Status SignalMaster(const std::string& pid_file, MasterSignal signal,
-                    uint64_t reload_timeout_ms = 15'000);
+                    uint64_t reload_timeout_ms = 15'000,
+                    std::vector<std::string>* warnings = nullptr);
 
 }  // namespace ub
 

@@ -56,8 +56,7 @@ class Master {
     uint32_t deaths = 0;
     uint64_t due_ms = 0;
   };
-  // Sockets of an address that is configured no more: refusing since a moment ago, closed at
-  // close_at_ms.
+  // Sockets of an address that is configured no more: refusing already, closed at close_at_ms.
   struct Retiring {
     std::string address;
     std::vector<ListenSocket> sockets;
@@ -139,7 +138,8 @@ class Master {
   UniqueFd config_memfd_;
 
   bool reload_wanted_ = false;
-  std::vector<uint64_t> reload_requests_;  // args of kReloadRequest that wait for a result
+  std::vector<std::string> reload_warnings_;  // of the last one
+  std::vector<uint64_t> reload_requests_;     // args of kReloadRequest that wait for a result
   uint64_t reload_sequence_ = 0, reload_begun_ms_ = 0;
   uint64_t reload_deadline_ms_ = 0;  // 0: no reload waits for its children
   uint64_t quit_close_at_ms_ = 0;    // 0: none

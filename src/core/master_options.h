@@ -18,6 +18,7 @@ namespace ub {
 struct ReloadResult {
   std::shared_ptr<const Config> config;
   std::vector<std::string> errors;
+  std::vector<std::string> warnings{};  // lines for the log, and for whoever asked
 };
 
 struct MasterHooks {

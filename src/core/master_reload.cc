@@ -25,11 +25,12 @@ Status Refused(std::string why) {
   return Status(StatusCode::kInvalid, StatusSource::kConfig, std::move(why));
 }
 
-// Keys that only a restart can change keep their value; the log says so.
-void KeepFixed(const Config& now, Config* next) {
+// Keys that only a restart can change keep their value; a warning names them.
+void KeepFixed(const Config& now, Config* next, std::vector<std::string>* warnings) {
   for (const ConfigKey& key : ConfigKeys()) {
     if (key.reloadable || GetKeyValue(key, now) == GetKeyValue(key, *next)) continue;
-    Log(LogLevel::kWarn, "{}: a change takes a restart (the old value stays in force)", key.path);
+    warnings->push_back(std::string(key.path) +
+                        ": a change takes a restart (the old value stays in force)");
     CopyKeyValue(key, now, next);
   }
 }
@@ -52,10 +53,12 @@ void Master::Reload() {
   if (reload_deadline_ms_ != 0) FinishReload({});  // overtaken: the newest configuration counts
   ++reload_sequence_;
   reload_begun_ms_ = MonotonicMs();
+  reload_warnings_.clear();
   WriteStatus(false, {});
   ReloadResult result =
       hooks_.reload ? hooks_.reload() : ReloadResult{nullptr, {"reloading is not possible here"}};
   if (result.config == nullptr && result.errors.empty()) result.errors = {"no configuration"};
+  reload_warnings_ = std::move(result.warnings);
   if (result.errors.empty()) {
     ReloadPlan plan;
     plan.config = std::make_shared<Config>(*result.config);
@@ -68,7 +71,7 @@ void Master::Reload() {
 }
 
 Status Master::PlanReload(ReloadPlan* plan) {
-  KeepFixed(*config_, plan->config.get());
+  KeepFixed(*config_, plan->config.get(), &reload_warnings_);
   const Config& next = *plan->config;
   plan->workers = EffectiveWorkers(next);
   if (plan->workers + 1 > shm_->processes()) {
@@ -134,6 +137,7 @@ void Master::UndoListeners(ReloadPlan* plan) {
 }
 
 void Master::CommitReload(ReloadPlan plan) {
+  for (const std::string& warning : reload_warnings_) Log(LogLevel::kWarn, "{}", warning);
   const std::string diff = hooks_.diff ? hooks_.diff(*config_, *plan.config) : "";
   ++generation_;
   Log(LogLevel::kNotice, "reload: configuration {}{}{}", generation_, diff.empty() ? "" : ": ",
@@ -263,6 +267,7 @@ void Master::WriteStatus(bool done, std::vector<std::string> errors) {
   status.ok = errors.empty();
   status.generation = generation_;
   status.errors = std::move(errors);
+  status.warnings = reload_warnings_;
   const Status written = WriteReloadStatus(ReloadStatusPath(pid_file_.path()), status);
   if (!written.ok()) Log(LogLevel::kWarn, "reload status: {}", written.detail());
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
@@ -21,13 +22,14 @@ Status WriteReloadStatus(const std::string& path, const ReloadStatus& status) {
            : status.ok  ? "ok"
                         : "failed")
        << "\ngeneration " << status.generation << '\n';
-  for (const std::string& error : status.errors) {
-    std::string line = error;
-    for (char& c : line) {
-      if (c == '\n') c = ' ';
+  const auto lines = [&text](const char* key, const std::vector<std::string>& list) {
+    for (std::string line : list) {
+      std::replace(line.begin(), line.end(), '\n', ' ');
+      text << key << ' ' << line << '\n';
     }
-    text << "error " << line << '\n';
-  }
+  };
+  lines("error", status.errors);
+  lines("warning", status.warnings);
   const std::string fresh = path + ".new";
   const std::string bytes = text.str();
   UniqueFd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
@@ -56,6 +58,7 @@ Result<ReloadStatus> ReadReloadStatus(const std::string& path) {
     if (key == "reload") status.sequence = strtoull(value.c_str(), nullptr, 10);
     if (key == "generation") status.generation = strtoull(value.c_str(), nullptr, 10);
     if (key == "error") status.errors.push_back(value);
+    if (key == "warning") status.warnings.push_back(value);
     if (key == "state") {
       status.done = value != "running";
       status.ok = value == "ok";

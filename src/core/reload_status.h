@@ -21,6 +21,7 @@ struct ReloadStatus {
   bool ok = true;
   uint64_t generation = 0;  // the configuration in force
   std::vector<std::string> errors;
+  std::vector<std::string> warnings;  // what a good one says all the same
 };
 
 // PIDFILE.status

@@ -27,6 +27,7 @@ TEST_F(ReloadStatusTest, ComesBackAsWritten) {
   status.generation = 9;
   status.ok = false;
   status.errors = {"a.yaml:1:2: bad", "two\nlines"};
+  status.warnings = {"user: a change takes a restart"};
   ASSERT_TRUE(WriteReloadStatus(path, status).ok());
   Result<ReloadStatus> back = ReadReloadStatus(path);
   ASSERT_TRUE(back);
@@ -36,6 +37,7 @@ TEST_F(ReloadStatusTest, ComesBackAsWritten) {
   EXPECT_TRUE(back->done);
   EXPECT_FALSE(back->ok);
   EXPECT_EQ(back->errors, (std::vector<std::string>{"a.yaml:1:2: bad", "two lines"}));
+  EXPECT_EQ(back->warnings, std::vector<std::string>{"user: a change takes a restart"});
   status.done = false;
   status.errors.clear();
   ASSERT_TRUE(WriteReloadStatus(path, status).ok());
