@@ -86,6 +86,133 @@ TEST(CommandLine, WrongUsageEndsWithTwo) {
   EXPECT_TRUE(Contains(RunBinary({"--algoritm", "random"}).err, "did you mean \"--algorithm\""));
 }
 
+TEST(CommandLine, EveryPathEndsWithItsStatus) {
+  const Written good, bad(ConfigFile().Set("algoritm", "random"));
+  const TempDir dir;
+  const std::string none = dir.Path("none.pid");
+  const struct {
+    std::vector<std::string> arguments;
+    int status;
+  } kCases[] = {
+      {{}, 2},
+      {{"-h"}, 0},
+      {{"--help"}, 0},
+      {{"-v"}, 0},
+      {{"-V"}, 0},
+      {{"info"}, 0},
+      {{"info", "x"}, 2},
+      {{"example"}, 0},
+      {{"example", "--format", "toml"}, 0},
+      {{"example", "--format", "xml"}, 2},
+      {{"-t", "-c", good.path()}, 0},
+      {{"-T", "-c", good.path()}, 0},
+      {{"-t", "-c", bad.path()}, 1},
+      {{"-T", "-c", bad.path()}, 1},
+      {{"-c", bad.path()}, 1},
+      {{"-d", "-c", bad.path()}, 1},
+      {{"validate", good.path()}, 0},
+      {{"validate", "-f", bad.path()}, 1},
+      {{"validate"}, 2},
+      {{"-t", "-c", dir.Path("none.yaml")}, 1},
+      {{"-t", "-c", good.path(), "-p", "0"}, 2},
+      {{"-t", "-c", bad.path(), "-p", "0"}, 1},  // the file is wrong as well
+      {{"-t", "-b", "127.0.0.1"}, 2},
+      {{"-t", "start", "randem", "127.0.0.1:1"}, 2},
+      {{"start", "random"}, 2},
+      {{"-t", "-b", "127.0.0.1:1", "-g", "workers"}, 2},
+      {{"-t", "-b", "127.0.0.1:1", "-g", "workerz=1"}, 2},
+      {{"-t", "-b", "127.0.0.1:1", "-g", "workers=1"}, 0},
+      {{"-t", "-b", "127.0.0.1:1", "--user", "no-such-user"}, 1},
+      {{"demo", "-d"}, 2},
+      {{"-s", "reload", "--pid-file", none}, 1},
+      {{"-s", "jump", "--pid-file", none}, 2},
+      {{"-s", "reload", "-t"}, 2},
+  };
+  for (const auto& test : kCases) {
+    const CommandResult result = RunBinary(test.arguments);
+    std::string shown;
+    for (const std::string& argument : test.arguments) shown += " " + argument;
+    EXPECT_EQ(result.status, test.status) << shown << "\n" << result.err;
+    const bool silent = test.status != 0 || result.err.ends_with("is good\n");
+    EXPECT_EQ(result.out.empty(), silent && !(test.status == 0 && Contains(shown, "-T"))) << shown;
+    if (test.status != 0) ExpectErrorLines(result);
+  }
+}
+
+TEST(CommandLine, ASecretIsShownNowhere) {
+  const TempDir dir;
+  const std::string secret = "hunter2-and-more";
+  WriteFile(dir.Path("key"), secret + "\n");
+  const Written file(
+      ConfigFile().Set("admin", "{ enabled: false, api_key: \"file:" + dir.Path("key") + "\" }"));
+  const Written plain(ConfigFile().Set("admin", "{ enabled: false, api_key: " + secret + " }"));
+  for (const auto& arguments : {std::vector<std::string>{"-T", "-c", file.path()},
+                                {"-T", "-c", plain.path()},
+                                {"-T", "-b", "127.0.0.1:1", "-g", "admin.api_key=" + secret},
+                                {"-t", "-c", plain.path(), "-g", "workers=x"},
+                                {"-t", "-b", "127.0.0.1:1", "-g", "admin.api_keyy=" + secret}}) {
+    const CommandResult result = RunBinary(arguments);
+    EXPECT_FALSE(Contains(result.out + result.err, secret)) << result.out << result.err;
+    EXPECT_EQ(Contains(result.out, "# api_key: (hidden)"), arguments[0] == "-T") << result.out;
+  }
+  const FakeBackend backend;
+  FlagsOnly instance({"-b", backend.endpoint().Text(), "-g", "admin.api_key=" + secret, "-g",
+                      "logging.level=debug"});
+  ASSERT_TRUE(instance.WaitServing());
+  std::vector<pid_t> pids = ChildrenOf(instance.pid());
+  pids.push_back(instance.pid());
+  EXPECT_GE(pids.size(), 3u);
+  for (const pid_t pid : pids) EXPECT_FALSE(Contains(TitleOf(pid), secret)) << TitleOf(pid);
+  EXPECT_TRUE(Contains(TitleOf(instance.pid()), "admin.api_key=(hidden)"));
+  EXPECT_FALSE(Contains(instance.Log(), secret)) << instance.Log();
+}
+
+TEST(CommandLine, ExamplesOfEveryFormatPassTheTest) {
+  const TempDir dir;
+  for (const std::string format : {"yaml", "toml", "ini"}) {
+    const CommandResult printed = RunBinary({"example", "--format", format});
+    EXPECT_EQ(printed.status, 0);
+    WriteFile(dir.Path("e." + format), printed.out);
+    const CommandResult tested = RunBinary({"-t", "-c", dir.Path("e." + format)});
+    EXPECT_EQ(tested.status, 0) << tested.err;
+    EXPECT_FALSE(Contains(tested.err, "warning")) << "an example warns of nothing: " << tested.err;
+  }
+}
+
+TEST(CommandLine, WhatTPrintsIsAConfiguration) {
+  const Written file(ConfigFile().Set("max_connections", "1234"));
+  const CommandResult first = RunBinary({"-T", "-c", file.path(), "--workers", "7"});
+  EXPECT_TRUE(Contains(first.out, "workers: 7  # flag --workers\n")) << first.out;
+  EXPECT_TRUE(Contains(first.out, "max_connections: 1234  # " + file.path() + ":")) << first.out;
+  EXPECT_TRUE(Contains(first.out, "default_weight: 100  # default\n")) << first.out;
+  const TempDir dir;
+  WriteFile(dir.Path("again.yaml"), first.out);
+  const CommandResult second = RunBinary({"-T", "-c", dir.Path("again.yaml")});
+  const auto values = [](const std::string& text) {
+    std::string out;
+    for (const auto& line : Split(text, '\n')) out += line.substr(0, line.find("  # ")) + "\n";
+    return out;
+  };
+  EXPECT_EQ(values(second.out), values(first.out));
+}
+
+TEST(CommandLine, DemoServesFromThreeBackends) {
+  std::set<std::string> names;
+  {
+    FlagsOnly demo({"demo", "--workers", "1"});
+    ASSERT_TRUE(demo.WaitServing()) << demo.Log();
+    for (int i = 0; i < 9; ++i) names.insert(FetchOnce(demo.endpoint(), "/whoami").body);
+    EXPECT_TRUE(Contains(FetchOnce(demo.endpoint()).body, "Answered by"));
+  }
+  EXPECT_EQ(names, (std::set<std::string>{"backend 1\n", "backend 2\n", "backend 3\n"}));
+  EXPECT_TRUE(WaitFor([] {
+    for (const pid_t pid : ChildrenOf(getpid())) {
+      if (TitleOf(pid).starts_with("ultrabalancer: demo")) return false;
+    }
+    return true;
+  })) << "its backends leave with it";
+}
+
 TEST(CommandLine, VersionAndHelp) {
   const CommandResult version = RunBinary({"-v"}), build = RunBinary({"-V"}),
                       help = RunBinary({"-h"});

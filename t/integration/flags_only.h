@@ -53,6 +53,7 @@ class FlagsOnly {
     return WaitFor([this] { return FetchOnce(endpoint()).status == 200; });
   }
   std::string Log() const { return ReadFile(dir_.Path("log")); }
+  pid_t pid() const { return pid_; }
   Endpoint endpoint() const { return Endpoint::V4(port_); }
 
  private:

@@ -212,6 +212,49 @@ TEST(Reload, BadConfigurationIsRefusedWithAllItsErrors) {
   EXPECT_TRUE(proxy.Reload(ConfigFile().Backend(backend))) << "a good one is taken after it";
 }
 
+TEST(Reload, SaysInOneLineWhatChangesAndNamesWhatTakesARestart) {
+  const FakeBackend a, b, c;
+  const std::string key = "secret-of-the-second", old_key = "secret-of-the-first";
+  ConfigFile config = ConfigFile().Backend(a).Backend(b);
+  config.Set("admin", "{ enabled: false, api_key: " + old_key + " }");
+  Proxy proxy(config);
+  ASSERT_TRUE(proxy.Start());
+  ConfigFile next = proxy.config();
+  next.ClearBackends().Backend(b).Backend(c).Set("algorithm", "least-connections");
+  next.Set("admin", "{ enabled: false, api_key: " + key + " }");
+  next.Set("shared_memory", "{ max_backends: 77 }");
+  proxy.WriteConfig(next);
+  const CommandResult result = RunBinary({"-s", "reload", "-c", proxy.config_path()});
+  EXPECT_EQ(result.status, 0) << result.err;
+  const std::string restart =
+      "shared_memory.max_backends: a change takes a restart (the old value stays in force)\n";
+  EXPECT_TRUE(Contains(result.err, "ultrabalancer: warning: " + restart)) << result.err;
+  EXPECT_TRUE(Contains(proxy.Log(), restart)) << proxy.Log();
+  EXPECT_TRUE(Contains(proxy.Log(), "algorithm: round-robin → least-connections; backends: +" +
+                                        c.endpoint().Text() + " -" + a.endpoint().Text() +
+                                        "; admin.api_key: changed\n"))
+      << proxy.Log();
+  EXPECT_FALSE(Contains(proxy.Log() + result.err, "secret-of")) << proxy.Log();
+}
+
+TEST(Reload, TheCommandTellsEveryErrorOfABadFile) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  ConfigFile bad = proxy.config();
+  bad.Set("algorithm", "round-robbin").Set("workerz", "3").Set("max_connections", "many");
+  proxy.WriteConfig(bad);
+  const CommandResult result = RunBinary({"-s", "reload", "-c", proxy.config_path()});
+  EXPECT_EQ(result.status, 1);
+  int lines = 0;
+  for (const std::string& line : Split(result.err, '\n')) {
+    if (line.empty()) continue;
+    ++lines;
+    EXPECT_TRUE(line.starts_with("ultrabalancer: " + proxy.config_path() + ":")) << line;
+  }
+  EXPECT_EQ(lines, 3) << result.err;
+}
+
 TEST(Reload, TakenListenAddressIsRefusedAndNothingChanges) {
   const FakeBackend backend;
   const UniqueFd taken = ListenAt(Endpoint::V4(0), 1);

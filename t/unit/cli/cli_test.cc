@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace ub {
 namespace {
@@ -145,6 +147,20 @@ TEST(CommandLine, LoadingTellsTheStatus) {
   EXPECT_EQ(reload.errors.size(), 2u);
   testing::internal::GetCapturedStderr();
   EXPECT_TRUE(DefaultPidFile().ends_with("/ultrabalancer.pid"));
+}
+
+TEST(CommandLine, OutputThatCannotBeWrittenIsAFailure) {
+  const int full = open("/dev/full", O_WRONLY | O_CLOEXEC), saved = dup(STDOUT_FILENO);
+  ASSERT_TRUE(full >= 0 && saved >= 0);
+  dup2(full, STDOUT_FILENO);
+  testing::internal::CaptureStderr();
+  const std::optional<int> status = RunCommand(Parse({"example"}));
+  dup2(saved, STDOUT_FILENO);
+  close(full);
+  close(saved);
+  EXPECT_EQ(status, 1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "ultrabalancer: cannot write to standard output: No space left on device\n");
 }
 
 }  // namespace
