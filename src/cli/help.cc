@@ -8,6 +8,7 @@
 #include "core/config_keys.h"
 #include "core/config_toml.h"
 #include "core/config_yaml.h"
+#include "core/shm_segment.h"
 
 #if __has_include("build_config.h")
 #include "build_config.h"
@@ -84,6 +85,12 @@ std::string InfoText() {
   out += fmt::format("libyaml: {}\ntoml++: {}\nfmt: {}.{}.{}\n", YamlLibraryVersion(),
                      TomlLibraryVersion(), FMT_VERSION / 10000, FMT_VERSION / 100 % 100,
                      FMT_VERSION % 100);
+  const ShmLimits limits;
+  if (const Result<ShmSegment> shm = ShmSegment::Create(limits)) {
+    out += fmt::format(
+        "shared memory: {:.1f} MiB for {} backends and {} processes, touched as used\n",
+        static_cast<double>(shm->bytes()) / (1 << 20), limits.backends, limits.processes);
+  }
   out += "\nAlgorithms:\n";
   for (const std::string_view name : Choices(*FindConfigKey("algorithm"))) {
     out += fmt::format("  {}\n", name);

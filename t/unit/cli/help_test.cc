@@ -48,7 +48,7 @@ TEST(Help, Versions) {
 
 TEST(Help, InfoTellsLibrariesAlgorithmsAndEveryKeyWithItsDefault) {
   const std::string info = InfoText();
-  for (const char* part : {"libyaml: ", "toml++: ", "\nAlgorithms:\n", "ip-hash"}) {
+  for (const char* part : {"libyaml: ", "toml++: ", "\nshared memory: ", "\nAlgorithms:\n", "ip-hash"}) {
     EXPECT_TRUE(Contains(info, part)) << part;
   }
   for (const ConfigKey& key : ConfigKeys()) {
