@@ -5,6 +5,9 @@
 #include <utility>
 
 #define TOML_EXCEPTIONS 0
+// Its assertions can be broken by a file ("[= 1"), and would take the master along at a reload. What
+// they look at, the code behind them looks at again and reports; the fuzz target watches over it.
+#define TOML_ASSERT(expr) static_assert(true)
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 
