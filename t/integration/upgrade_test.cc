@@ -274,11 +274,12 @@ TEST(Upgrade, BackendThatTakesNothingIsGivenUp) {
 }
 
 TEST(Upgrade, ResetsArePassedOn) {
-  Gate seen;
+  Gate arrived, seen;
   std::atomic<Io> how{Io::kOk};
   const FakeBackend backend(SwitchingBackend([&](TunnelEnd& end, const Request&) {
     const std::string order = end.Read(5);
     if (order == "reset") return end.socket().Reset();
+    arrived.Open();
     how = end.End();
     seen.Open();
   }));
@@ -295,6 +296,7 @@ TEST(Upgrade, ResetsArePassedOn) {
     TunnelClient tunnel(proxy.endpoint());
     ASSERT_TRUE(tunnel.open());
     tunnel.end().Send("wait!");
+    ASSERT_TRUE(arrived.Wait());  // a reset overtakes what was not yet read
     tunnel.client().socket().Reset();
     EXPECT_TRUE(seen.Wait());
     EXPECT_EQ(how, Io::kReset);
