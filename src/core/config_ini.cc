@@ -18,6 +18,9 @@ namespace {
 constexpr size_t kMaxLine = 16 * 1024;
 constexpr size_t kMaxSection = 48;
 constexpr size_t kMaxName = 48;
+// Sections and keys, those of sane backends aside. Each is looked for among those before it, so
+// that a file of megabytes would hold a reload up for minutes.
+constexpr size_t kMaxKeys = 10000;
 
 std::string_view Trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\r\f\v");
@@ -59,6 +62,7 @@ class IniReader {
   ConfigNode root_;
   std::string_view line_;
   uint32_t number_ = 0;
+  size_t keys_ = 0;
   std::string section_;  // dotted path, empty: top level
   uint32_t section_line_ = 0;
   bool in_backend_ = false;   // the section is the last item of `backends`
@@ -114,12 +118,15 @@ bool IniReader::CheckLine() {
 }
 
 bool IniReader::NextLine() {
-  while (!rest_.empty()) {
+  while (!rest_.empty() && keys_ <= kMaxKeys) {
     const size_t end = rest_.find('\n');
     line_ = rest_.substr(0, end);
     rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
     ++number_;
-    if (CheckLine()) return true;
+    if (!CheckLine()) continue;
+    const bool small_backend = in_backend_ && Target() != nullptr && Target()->entries.size() < 64;
+    if (small_backend || ++keys_ <= kMaxKeys) return true;
+    Problem(0, fmt::format("too many keys (at most {}; is it a configuration?)", kMaxKeys));
   }
   return false;
 }

@@ -74,6 +74,20 @@ TEST(ConfigIni, LongLinesAndNamesAreKeptWhole) {
   EXPECT_EQ(root.Find(section)->Find(name)->text, std::string(16000, 'w'));
 }
 
+TEST(ConfigIni, AFileOfKeysWithoutEndIsGivenUp) {
+  std::string keys, backends;
+  for (int i = 0; i < 12000; ++i) {
+    keys += "k" + std::to_string(i) + " = 1\n";
+    backends += "[backend b" + std::to_string(i) + "]\nhost = h\n";
+  }
+  ConfigProblems problems;
+  EXPECT_EQ(ParseIni(keys, "t", &problems).entries.size(), 10000u);
+  EXPECT_EQ(Lines(problems), "t:10001:1: too many keys (at most 10000; is it a configuration?)");
+  problems.clear();
+  EXPECT_EQ(ParseIni(backends, "t", &problems).Find("backends")->items.size(), 12000u);
+  EXPECT_EQ(Lines(problems), "") << "backends there may be many of";
+}
+
 TEST(ConfigIni, AFaultyLineDoesNotHideTheOthers) {
   ConfigProblems problems;
   const ConfigNode root = ParseIni("a\nb = 1\n[s\nc = 2\n[t]\nd = 3\n= 4\ne = 5\n", "t", &problems);
