@@ -47,6 +47,7 @@ void Connection::Retire(std::unique_ptr<Connection> connection) {
   connection->read_soon_.Cancel();
   connection->watcher_.Unwatch();
   connection->readable_ = false;
+  connection->unsent_.Clear();
   connection->fd_.Reset();
   EventLoop* loop = connection->loop_;
   loop->Retire(std::move(connection));
@@ -95,7 +96,8 @@ void Connection::HandleEvent(unsigned what) {
     socklen_t bytes = sizeof error;
     getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes);
     handler_->OnConnected(error);
-    return;
+    if (error != 0) return;
+    // On: what was written early, and what the peer sent together with its answer, have no edge of their own.
   }
   // Handlers never destroy the connection within a callback, only retire it; a retired one has a handler that ignores.
   if ((what & FdWatcher::kWrite) && !unsent_.empty() && Flush() && unsent_.empty()) handler_->OnWritable();
@@ -129,6 +131,8 @@ bool Connection::Write(std::span<const iovec> pieces) {
   const IoResult result = transport_->Write(fd_.get(), pieces.data(), static_cast<int>(pieces.size()), false);
   if (result.state == IoState::kError) {
     write_error_ = result.error;
+    readable_ = true;
+    ReadSoon();
     return false;
   }
   sent_bytes_ += result.bytes;

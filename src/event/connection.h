@@ -51,7 +51,11 @@ class Connection : public Retirable {
   // Closes the socket now and has the object deleted at the end of the turn; no handler is called any more.
   static void Retire(std::unique_ptr<Connection> connection);
 
-  void set_handler(ConnectionHandler* handler) { handler_ = handler; }
+  // The new owner is not called for what the one before wanted to read soon.
+  void set_handler(ConnectionHandler* handler) {
+    read_soon_.Cancel();
+    handler_ = handler;
+  }
   int fd() const { return fd_.get(); }
   EventLoop* loop() { return loop_; }
 
@@ -59,12 +63,16 @@ class Connection : public Retirable {
   IoResult Read(char* data, size_t capacity);
   // A read may give something now.
   bool readable() const { return readable_; }
+  // Has the next Read ask the kernel again. For whoever needs more than a short read gave: an error that came together
+  // with those bytes had no edge of its own.
+  void LookAgain() { readable_ = true; }
   // The peer has ended its direction, though bytes before that may wait.
   bool peer_ended() const { return peer_ended_; }
   // Have OnReadable called in the next turn, to let others have theirs.
   void ReadSoon() { loop_->RunSoon(&read_soon_); }
 
-  // Sends the pieces in order; what the socket does not take now is kept. False: the connection is broken (write_error).
+  // Sends the pieces in order; what the socket does not take now is kept. False: the connection is broken (write_error);
+  // OnReadable is called at the end of this turn, for what the peer had to say before.
   bool Write(std::span<const iovec> pieces);
   bool Write(std::string_view bytes);
   // Bytes are kept: stop producing until OnWritable.

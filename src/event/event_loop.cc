@@ -35,6 +35,12 @@ EventLoop::EventLoop(event_base* base)
 }
 
 EventLoop::~EventLoop() {
+  // Whom tasks and hook would call may be half destroyed by now.
+  for (Task* task : soon_) {
+    if (task != nullptr) task->list_ = nullptr;
+  }
+  soon_.clear();
+  turn_hook_ = nullptr;
   EndTurn();
   timers_.Close();
   event_base_free(base_);

@@ -71,7 +71,8 @@ class EventLoop {
 
   // Deletes `object` at the end of this turn: no callback dies inside itself.
   void Retire(std::unique_ptr<Retirable> object) { retired_.push_back(std::move(object)); }
-  // Calls the task in the next turn, once, and keeps that turn from waiting.
+  // Calls the task at the end of this turn (or of the next, where it was asked for by such a task), once, and keeps
+  // that turn from waiting.
   void RunSoon(Task* task);
   // Called at the start of each turn that has work, after the wait (workers look at the shared table's version).
   void set_turn_hook(std::function<void()> hook) { turn_hook_ = std::move(hook); }

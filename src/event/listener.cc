@@ -56,15 +56,23 @@ bool Listener::AcceptOne() {
   switch (error) {
     case EAGAIN:
       return false;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
+    // Of that one connection (accept(2)): it is gone, go on.
+    case ECONNABORTED:
+    case EINTR:
+    case EPERM:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return true;
+    default:  // descriptors or memory have run out, or the socket cannot accept at all
       Log(LogLevel::kWarn, "accept paused: {}", Status::System("accept", error).detail());
       Pause();
       return false;
-    default:
-      return true;  // ECONNABORTED and the network's errors (accept(2)): that one is gone, go on
   }
 }
 

@@ -56,7 +56,8 @@ void TimerQueue::Remove(Timer* timer) {
 
 void TimerQueue::Expire() {
   const uint64_t now = loop_->now_ns();
-  while (!heap_.empty() && heap_[0].at_ns <= now) {
+  // Each entry at most once: a callback that sets its timer to now has it fire in the next turn.
+  for (size_t most = heap_.size(); most > 0 && !heap_.empty() && heap_[0].at_ns <= now; --most) {
     Timer* timer = heap_[0].timer;
     if (timer->deadline_ns_ > now) {  // it was moved later meanwhile
       heap_[0].at_ns = timer->deadline_ns_;

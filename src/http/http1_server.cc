@@ -55,6 +55,10 @@ bool Http1Server::Round() {
     case State::kIdle:
     case State::kHead: return ReadHead();
     case State::kExchange:
+      if (connection_->write_error() != 0) {
+        FailExchange(ClientStatus(StatusCode::kReset, "the client does not take its response"), false);
+        return false;
+      }
       if (tunnel_) return ReadTunnel();
       return reader_.done() ? ClientIsGone() : ReadBody();
     case State::kFlushing:
@@ -101,6 +105,7 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   const ParseOutcome outcome = ParseRequestHead({bytes, count}, cursor_, parse_limits, head);
   if (outcome.verdict == ParseVerdict::kIncomplete) {
     if (in_scratch) input_.Append({bytes, count});
+    connection_->LookAgain();
     return true;
   }
   cursor_ = HeadCursor();
@@ -190,9 +195,11 @@ bool Http1Server::ReadBody() {
     input_.Append({scratch.data() + piece.consumed, result.bytes - piece.consumed});
     unparsed_ = !input_.empty();
     half_closed_ok_ = connection_->peer_ended();
-    connection_->CancelDeadline();
+    // From here on only the backend is waited for, unless the client does not read what has come of the response.
+    if (!connection_->congested()) connection_->CancelDeadline();
   } else {
     SetDeadline(config().timeout.request_ms);
+    connection_->LookAgain();
   }
   handler_->OnRequestBody(piece.data, piece.end, piece.end ? reader_.trailers() : std::string_view());
   return true;
@@ -220,7 +227,8 @@ bool Http1Server::DropInput() {
   const IoResult result = connection_->Read(scratch.data(), scratch.size());
   if (result.state == IoState::kOk) return true;
   if (result.state == IoState::kWouldBlock) return false;
-  if (state_ == State::kLingering || result.state == IoState::kError) Close();
+  // A client that ended its direction may still be reading the rest of the last response.
+  if (state_ == State::kLingering || result.state == IoState::kError || connection_->write_error() != 0) Close();
   return false;
 }
 
@@ -252,12 +260,14 @@ void Http1Server::OnDeadline() {
       Refuse(408, "the head did not come in time", input_.view());
       OnReadable();
       return;
+    case State::kFlushing:
+      if (connection_->congested()) break;
+      Close();
+      return;
     case State::kExchange:
       if (!tunnel_) break;
       TunnelDeadline();
       return;
-    case State::kFlushing:
-      break;
     case State::kClosed:
       return;
   }
@@ -272,9 +282,14 @@ void Http1Server::OnDeadline() {
     }
     progress_ = connection_->sent_bytes();
   } else if (state_ == State::kExchange && !reader_.done() && handler_->WantsBody()) {
-    keep_alive_ = false;
-    FailExchange(ClientStatus(StatusCode::kTimeout, "the body did not come in time"), true);
-    return;
+    // Who answers before the whole request has come may never want the rest; it is enough that the response moves.
+    if (head_sent_ && progress_ != connection_->sent_bytes()) {
+      progress_ = connection_->sent_bytes();
+    } else {
+      keep_alive_ = false;
+      FailExchange(ClientStatus(StatusCode::kTimeout, "the body did not come in time"), true);
+      return;
+    }
   }
   SetDeadline(config().timeout.request_ms);
 }

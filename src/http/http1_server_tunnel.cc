@@ -58,6 +58,7 @@ bool Http1Server::ReadTunnel() {
   }
   Add(context_->counters->bytes_received, result.bytes);
   SetDeadline(config().timeout.idle_ms);
+  connection_->LookAgain();
   handler_->OnRequestBody({scratch.data(), result.bytes}, false, {});
   return true;
 }

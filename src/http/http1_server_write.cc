@@ -29,7 +29,7 @@ void Http1Server::Send(std::span<const iovec> pieces) {
   for (const iovec& piece : pieces) bytes += piece.iov_len;
   if (bytes == 0) return;
   Add(context_->counters->bytes_sent, bytes);
-  // A failure is noticed by Finish, or by the read that it causes.
+  // A failure is noticed by Finish, or by the OnReadable that it causes.
   if (connection_->Write(pieces) && connection_->congested() && !connection_->has_deadline()) {
     progress_ = connection_->sent_bytes();
     SetDeadline(config().timeout.request_ms);
@@ -91,7 +91,8 @@ void Http1Server::SendBody(std::string_view data, bool end, std::string_view tra
 
 size_t Http1Server::SendError(ErrorPage page) {
   head_sent_ = true;
-  keep_alive_ = WillKeepAlive();
+  // HTTP/1.0 keeps a connection only where the response says so, which is not worth it here.
+  keep_alive_ = WillKeepAlive() && !minor_zero_;
   page.close = !keep_alive_;
   page.head_only = head_request_;
   const std::string text = RenderErrorPage(page);

@@ -139,7 +139,7 @@ void UpstreamAttempt::OnDeadline() {
   }
   // Waiting for the client, to send or to read, is not the backend's fault; the client's own deadline watches that.
   const bool client_slow = connection->congested() || tunnel_ ? progress_ != connection->sent_bytes()
-                                                   : !request_done_ || (head_done_ && !handler_->WantsResponse());
+                                                   : !request_done_ || !handler_->WantsResponse();
   if (client_slow) {
     progress_ = connection->sent_bytes();
     Progress();
@@ -164,7 +164,8 @@ void UpstreamAttempt::OnReadable() {
   reading_ = true;
   const uint32_t run = run_;
   for (int round = 0; run == run_ && link_->connection->readable(); ++round) {
-    if (response_done_ || (head_done_ && !handler_->WantsResponse())) break;
+    // Interim heads count too: they are sent on, and there may be any number of them.
+    if (response_done_ || !handler_->WantsResponse()) break;
     if (round == kMaxRounds) {
       link_->connection->ReadSoon();
       break;
@@ -186,13 +187,17 @@ void UpstreamAttempt::ReadOnce() {
     room = loop_->scratch().size();
   }
   const IoResult result = link_->connection->Read(to, room);
-  if (result.state == IoState::kWouldBlock) return;
+  if (result.state == IoState::kWouldBlock) {
+    if (link_->connection->write_error() != 0) AtEnd(link_->connection->write_error());
+    return;
+  }
   if (result.state != IoState::kOk) {
     AtEnd(result.state == IoState::kEof ? 0 : result.error);
     return;
   }
   any_byte_ = true;
   Progress();
+  const uint32_t run = run_;
   if (partial_head) {
     input_.Commit(result.bytes);
     Buffer whole = std::move(input_);  // it must outlive what is called with slices of it
@@ -203,6 +208,8 @@ void UpstreamAttempt::ReadOnce() {
   } else {
     TakeBody(to, result.bytes);
   }
+  // More must come; a reset that came with these bytes would tell by no edge that it will not.
+  if (run == run_) link_->connection->LookAgain();
 }
 
 void UpstreamAttempt::TakeHead(char* bytes, size_t count) {
