@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <time.h>
 
-#include <charconv>
+#include <algorithm>
+
+#include "http/char_class.h"
 
 namespace ub {
 namespace {
@@ -28,22 +30,62 @@ std::string_view Explanation(uint16_t status) {
   }
 }
 
-// Quality of `type` in one Accept element list: -1 not named. (RFC 9110 section 12.5.1, exact types only.)
-double Quality(std::string_view accept, std::string_view type) {
-  while (!accept.empty()) {
-    const size_t comma = accept.find(',');
-    std::string_view element = accept.substr(0, comma);
-    accept = comma == std::string_view::npos ? std::string_view() : accept.substr(comma + 1);
-    while (!element.empty() && element.front() == ' ') element.remove_prefix(1);
-    const std::string_view name = element.substr(0, element.find_first_of("; "));
-    if (!EqualsIgnoreCase(name, type)) continue;
-    const size_t q = element.find("q=");
-    if (q == std::string_view::npos) return 1.0;
-    double value = 1.0;
-    std::from_chars(element.data() + q + 2, element.data() + element.size(), value);
-    return value;
+// A weight (RFC 9110 section 12.4.2) in thousandths; what is none is taken for "not acceptable".
+int Weight(std::string_view text) {
+  if (text.empty() || text.size() > 5 || (text.size() > 1 && text[1] != '.')) return 0;
+  int value = 0;
+  for (const size_t i : {0, 2, 3, 4}) {
+    const char digit = i < text.size() ? text[i] : '0';
+    if (!IsChar(digit, kCharDigit)) return 0;
+    value = value * 10 + (digit - '0');
   }
-  return -1.0;
+  return value <= 1000 ? value : 0;
+}
+
+// Takes what stands before the next `separator` off `*list`.
+std::string_view TakeItem(std::string_view* list, char separator) {
+  const size_t end = list->find(separator);
+  const std::string_view item = list->substr(0, end);
+  list->remove_prefix(end == std::string_view::npos ? list->size() : end + 1);
+  return TrimBlanks(item);
+}
+
+// Best weight of `type` in all Accept fields, in thousandths; -1: not named. Exact types only: "*/*" names no preference.
+int Quality(const HeaderList& headers, std::string_view type) {
+  int best = -1;
+  for (const HeaderField& field : headers) {
+    if (field.id != HeaderId::kAccept) continue;
+    for (std::string_view list = field.value; !list.empty();) {
+      std::string_view element = TakeItem(&list, ',');
+      if (!EqualsIgnoreCase(TakeItem(&element, ';'), type)) continue;
+      int weight = 1000;
+      while (!element.empty()) {
+        const std::string_view parameter = TakeItem(&element, ';');
+        if (!EqualsIgnoreCase(parameter.substr(0, 2), "q=")) continue;
+        weight = Weight(parameter.substr(2));
+        break;
+      }
+      best = std::max(best, weight);
+    }
+  }
+  return best;
+}
+
+// Request ids are checked before they get here; a page does not rely on it.
+std::string Escaped(std::string_view text, bool json) {
+  std::string out;
+  for (const char c : text) {
+    if (c >= 0 && c < 0x20) {
+      continue;
+    } else if (json && (c == '"' || c == '\\')) {
+      out.append({'\\', c});
+    } else if (!json && (c == '<' || c == '>' || c == '&' || c == '"')) {
+      out += fmt::format("&#{};", static_cast<int>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
 }
 
 std::string HttpDate() {
@@ -98,21 +140,20 @@ uint16_t HttpStatusOf(const Status& status) {
 }
 
 bool PrefersJson(const HeaderList& headers) {
-  const HeaderField* accept = FindHeader(headers, HeaderId::kAccept);
-  if (accept == nullptr) return false;
-  const double json = Quality(accept->value, "application/json");
-  return json > 0 && json > Quality(accept->value, "text/html");
+  const int json = Quality(headers, "application/json");
+  return json > 0 && json > Quality(headers, "text/html");
 }
 
 std::string RenderErrorPage(const ErrorPage& page) {
   const std::string_view reason = ReasonPhrase(page.status);
   const std::string_view why = Explanation(page.status);
+  const std::string id = Escaped(page.request_id, page.json);
   const std::string body =
       page.json ? fmt::format("{{\"status\":{},\"error\":\"{}\",\"message\":\"{}\",\"request_id\":\"{}\"}}\n",
-                              page.status, reason, why, page.request_id)
+                              page.status, reason, why, id)
                 : fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0} {1}</title>"
                               "</head>\n<body><h1>{0} {1}</h1><p>{2}</p><p><small>Request {3}</small></p></body></html>\n",
-                              page.status, reason, why, page.request_id);
+                              page.status, reason, why, id);
   std::string out = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n", page.status,
                                 reason, HttpDate(), page.json ? "application/json" : "text/html; charset=utf-8",
                                 body.size());

@@ -209,11 +209,13 @@ bool Http1Server::ClientIsGone() {
   // Called for a sign of life while the response is awaited: pipelined bytes stay where they are, an end or an error means
   // that nobody waits for the answer. (A client that ended its direction together with its request is waiting.)
   if (!connection_->readable() || handler_ == nullptr) return false;
-  if (connection_->peer_ended() && half_closed_ok_) return false;
-  char byte;
-  const ssize_t n = recv(connection_->fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (n > 0) return false;
-  if (n < 0 && errno == EAGAIN) return false;
+  if (connection_->peer_ended() && half_closed_ok_) {
+    if (connection_->PendingError() == 0) return false;
+  } else {
+    char byte;
+    const ssize_t n = recv(connection_->fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0 || (n < 0 && errno == EAGAIN)) return false;
+  }
   FailExchange(ClientStatus(StatusCode::kClosed, "the client left before its response"), false);
   return false;
 }

@@ -252,14 +252,15 @@ void ProxySession::NoteFailure(TryFailure failure, const Status& status) {
 }
 
 bool ProxySession::MayRetry(TryFailure failure, const Status& status, uint16_t backend_status) {
+  const uint16_t told = backend_status != 0 ? backend_status : HttpStatusOf(status);
   const RetryQuestion question{failure,     backend_status, attempts_,
                                reused_died_, idempotent_,    replayable_,
                                state_ == State::kResponding, context_->active, context_->retrying};
   if (!DecideRetry(config_->retry, question).retry) {
-    Answer(HttpStatusOf(status));
+    Answer(told);
     return false;
   }
-  failed_status_ = HttpStatusOf(status);
+  failed_status_ = told;
   Add(context_->counters->retries);
   if (!counted_retry_ && failure != TryFailure::kReusedDied) {
     counted_retry_ = true;

@@ -50,6 +50,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
   // Change config before Start.
   Config config_;
 
+  // Backend 0 is always tried first; the others are its backups.
   void Start(uint32_t backends = 1) {
     pool_ = std::make_unique<Pool>(2, 8);
     pool_->config = config_;
@@ -57,6 +58,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
     for (uint32_t i = 0; i < backends; ++i) {
       listeners_.push_back(ListenTcp());
       BackendSpec spec = MakeSpec(i);
+      spec.backup = i > 0;
       std::memcpy(&spec.address, &listeners_.back().address, sizeof(sockaddr_in));
       specs.push_back(spec);
     }
