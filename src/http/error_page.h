@@ -23,10 +23,10 @@ bool PrefersJson(const HeaderList& headers);
 
 struct ErrorPage {
   uint16_t status = 500;
-  std::string_view request_id;
+  std::string_view request_id = {};
   bool json = false;
   uint32_t retry_after_seconds = 0;  // 0: no Retry-After
-  std::string_view fields;           // further header lines, each with its CRLF
+  std::string_view fields = {};      // further header lines, each with its CRLF
   bool close = false;                // Connection: close
   bool head_only = false;            // answer to HEAD
 };

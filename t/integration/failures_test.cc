@@ -204,6 +204,58 @@ TEST(Failures, SlowBodyWithinTheTimeoutIsNotBroken) {
   EXPECT_EQ(FetchOnce(proxy.endpoint()).body, "xxxxxxxxxx");
 }
 
+TEST(Failures, SlowUploadWithinTheTimeoutIsNotBroken) {
+  Gate more;
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile()
+                  .Set("timeout", fmt::format("{{ request_ms: {} }}", int(600 * TimeFactor())))
+                  .Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  for (const bool chunked : {false, true}) {
+    Client client(proxy.endpoint());
+    client.Send(fmt::format("POST /echo HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                            chunked ? "Transfer-Encoding: chunked\r\n" : "Content-Length: 10\r\n"));
+    for (int i = 0; i < 10; ++i) {
+      more.Wait(Millis(100));  // never opened: a pause, shorter than request_ms; the sum is longer
+      client.Send(chunked ? "1\r\nx\r\n" : "x");
+    }
+    if (chunked) client.Send("0\r\n\r\n");
+    const Response response = client.Read("POST");
+    EXPECT_EQ(response.status, 200) << response.Outcome();
+    EXPECT_EQ(response.body, "xxxxxxxxxx");
+  }
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(Failures, UploadThatStalls408) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Set("timeout", "{ request_ms: 300 }").Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  Client client(proxy.endpoint());
+  client.Send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly");
+  EXPECT_EQ(client.Read("POST").status, 408);
+  EXPECT_TRUE(client.ServerClosed());
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(Failures, BackendThatResetsAtOnceAfterAPartIsNotWaitedFor) {
+  const FakeBackend backend([](Exchange& exchange) {
+    exchange.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegin");
+    exchange.Reset();
+  });
+  Proxy proxy(ConfigFile().Workers(1).Backend(backend));  // request_ms: 30 s
+  ASSERT_TRUE(proxy.Start());
+  for (int i = 0; i < 20; ++i) {
+    Client client(proxy.endpoint());
+    client.reader().set_limit(Millis(5000));
+    client.Send(RequestText("GET", "/"));
+    const Response response = client.Read();
+    EXPECT_FALSE(response.ok());
+    EXPECT_NE(response.result, ReadResult::kTimeout) << "try " << i;
+  }
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
 TEST(Failures, ConnectThatHangs504) {
   const FullListener full;
   Proxy proxy(ConfigFile()

@@ -24,11 +24,14 @@
 
 namespace ub {
 
-// The usual deadline of a condition: only a failing test reaches it. UB_TIME_FACTOR stretches it.
-inline std::chrono::milliseconds TestLimit() {
+// A time that something must get done in, stretched by UB_TIME_FACTOR (for loaded machines).
+inline uint32_t Stretched(uint32_t ms) {
   const char* factor = getenv("UB_TIME_FACTOR");
-  return std::chrono::milliseconds(static_cast<int>(10000 * (factor != nullptr ? atof(factor) : 1.0)));
+  return static_cast<uint32_t>(ms * (factor != nullptr ? atof(factor) : 1.0));
 }
+
+// The usual deadline of a condition: only a failing test reaches it.
+inline std::chrono::milliseconds TestLimit() { return std::chrono::milliseconds(Stretched(10000)); }
 
 class LoopFixture {
  public:

@@ -180,7 +180,7 @@ TEST_F(HealthProbeHttpTest, RefusedFails) {
 }
 
 TEST_F(HealthProbeHttpTest, SilenceAndSlownessTimeOut) {
-  config_.timeout_ms = 20;
+  config_.timeout_ms = Stretched(50);
   Probe();
   ASSERT_TRUE(RunUntil([&] { return calls_ == 1; }));
   EXPECT_FALSE(success_);

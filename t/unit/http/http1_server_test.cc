@@ -167,7 +167,7 @@ TEST_F(Http1ServerTest, SlowHeadIs408AndIdleIsClosedWithoutAWord) {
 }
 
 TEST_F(Http1ServerTest, SlowBodyIs408) {
-  config_.timeout.request_ms = 200;
+  config_.timeout.request_ms = Stretched(50);
   Start();
   Peer& client = Connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nbegin");
   Peer& backend = Accept();
@@ -262,7 +262,7 @@ TEST_F(Http1ServerTest, HalfClosedClientThatGoesAwayWhileTheLastResponseIsFlushe
 }
 
 TEST_F(Http1ServerTest, ClientThatDoesNotReadTimesOut) {
-  config_.timeout.request_ms = 30;
+  config_.timeout.request_ms = Stretched(100);
   Start();
   Connect(kGet);
   Peer& backend = Accept();
@@ -274,7 +274,7 @@ TEST_F(Http1ServerTest, ClientThatDoesNotReadTimesOut) {
 }
 
 TEST_F(Http1ServerTest, ClientThatDoesNotReadTimesOutThoughItsUploadEndedMeanwhile) {
-  config_.timeout.request_ms = 800;
+  config_.timeout.request_ms = Stretched(500);
   Start();
   Peer& client = Connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
   Peer& backend = Accept();
@@ -288,7 +288,7 @@ TEST_F(Http1ServerTest, ClientThatDoesNotReadTimesOutThoughItsUploadEndedMeanwhi
 }
 
 TEST_F(Http1ServerTest, EarlyResponseThatMovesIsNotCutBecauseTheUploadDoesNot) {
-  config_.timeout.request_ms = 300;
+  config_.timeout.request_ms = Stretched(200);
   Start();
   Peer& client = Connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
   Peer& backend = Accept();
@@ -296,14 +296,14 @@ TEST_F(Http1ServerTest, EarlyResponseThatMovesIsNotCutBecauseTheUploadDoesNot) {
   backend.Send("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n");
   for (int i = 0; i < 12; ++i) {
     backend.Send("x");
-    Pass(60);
+    Pass(Stretched(40));
   }
   Await(client, "\r\n\r\nxxxxxxxxxxxx");
   EXPECT_NE(client.got.find("Connection: close\r\n"), std::string::npos);
 }
 
 TEST_F(Http1ServerTest, ExchangeInWhichNeitherSideMovesEnds) {
-  config_.timeout.request_ms = 700;
+  config_.timeout.request_ms = Stretched(300);
   Start();
   Peer& client = Connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
   Peer& backend = Accept();

@@ -14,6 +14,7 @@
 
 #include "../event/loop_fixture.h"
 #include "../upstream/upstream_fixture.h"
+#include "http/access_log.h"
 #include "http/http1_server.h"
 #include "http/proxy_session.h"
 
@@ -71,6 +72,8 @@ class ProxyTest : public LoopTest, public ServerOwner {
     context_->counters = &pool_->shm().row(0);
     context_->group = &pool_->group();
     context_->pool = keepalive_.get();
+    access_log_ = std::make_unique<AccessLog>(loop());
+    context_->access_log = access_log_.get();
     context_->random = Random(1);
     Configure();
     loop()->set_turn_hook([this] { context_->sessions.Recycle(); });
@@ -196,6 +199,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
   std::unique_ptr<Pool> pool_;
   std::vector<TcpListener> listeners_;
   std::unique_ptr<KeepalivePool> keepalive_;
+  std::unique_ptr<AccessLog> access_log_;
   std::unique_ptr<WorkerContext> context_;
   std::vector<std::unique_ptr<Http1Server>> servers_;
   std::deque<Peer> clients_, backends_;

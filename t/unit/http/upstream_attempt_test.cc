@@ -174,7 +174,7 @@ TEST_F(UpstreamAttemptTest, EndlessInterimHeadsWaitForASlowClient) {
 }
 
 TEST_F(UpstreamAttemptTest, SilentBackendIs504AndOneThatStallsIsCut) {
-  config_.timeout.request_ms = 20;
+  config_.timeout.request_ms = Stretched(100);
   Start();
   Peer& silent = Ask();
   Await(*client_, " 504 ");
