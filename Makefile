@@ -13,8 +13,8 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench fuzz check-fuzz check-tsan lint deps clean \
-	distclean autoconf help FORCE
+.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench chaos fuzz check-fuzz check-tsan \
+	lint deps clean distclean autoconf help FORCE
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
 # `make deps check`: what is needed comes first, and only then is configure run and the rest looked at.
@@ -148,6 +148,11 @@ integration-tests: need-gtest all $(integration_binary)
 generate: need-gtest $(unit_binary)
 	$(Q)UB_REGENERATE=1 UB_SRCDIR=$(srcdir) $(O)/unit_tests --gtest_brief=1 --gtest_filter='ShippedFiles.*'
 
+# Hours of operation in minutes: reloads, kills, stops, upgrades under verified load (UB_CHAOS_STEPS, UB_CHAOS_SEED).
+chaos: need-gtest all $(integration_binary)
+	$(Q)UB_BINARY=$(abspath $(O))/ultrabalancer UB_SRCDIR=$(srcdir) UB_CHAOS_STEPS=$${UB_CHAOS_STEPS:-500} \
+		$(integration_binary) --gtest_filter='Chaos.*'
+
 check-includes:
 	$(Q)$(srcdir)/build/check-includes $(srcdir)
 
@@ -246,6 +251,7 @@ help:
 	  integration-tests 'build and run the tests of the real binary' \
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
 	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
+	  chaos 'reloads, kills, stops and upgrades under verified load for minutes (UB_CHAOS_STEPS, UB_CHAOS_SEED)' \
 	  bench 'run the benchmarks' \
 	  generate 'write anew what is made from the tables of keys and flags' \
 	  lint 'clang-format, clang-tidy and shellcheck' \

@@ -19,10 +19,12 @@ int RunController(ub::ChildContext& child) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv, argv + argc);
   ub::InitProcessTitle(argc, argv);
   ub::CliAction action = ub::ParseCommandLine(argc, argv);
   if (const std::optional<int> status = ub::RunCommand(action)) return *status;
 
+  ub::Inheritance inherited = ub::TakeInheritance();
   ub::DemoBackends demo;
   if (action.demo && !demo.StartFor(&action)) return 1;
 
@@ -35,6 +37,9 @@ int main(int argc, char** argv) {
   options.command_line = action.command_line;
   options.default_pid_file = ub::DefaultPidFile();
   options.daemon = action.daemon;
+  // The demo brings backends of its own, which a second one would bring again.
+  if (!action.demo) options.arguments = ub::UpgradeArguments(arguments);
+  options.inherited = std::move(inherited);
 
   ub::MasterHooks hooks;
   hooks.reload = [&action] { return ub::ReloadConfig(action.source); };

@@ -24,13 +24,16 @@ enum class MessageType : uint32_t {
                // fds' order
   kRemoveListeners,  // payload: u32 indexes; owner drains the accept queue, all close them
   kOwners,           // the ownership table changed
+  kResume,  // as kConfig, to a worker that drains: stay and serve on; its sockets come after it
   kDrain,            // leave when the work is done; arg: milliseconds until the deadline
   kStop,             // leave at once
+  kPeerMaster,  // arg: pid of another master that has the same listening sockets, 0: none any more
   kReopen,  // fd[0]: the log's new file, to be put over LogFd(); fd[1], where there is one: the
             // access log's
   // child to master
   kReady,          // the child serves; arg: generation of its configuration
   kConfigAck,      // arg: generation now in force; payload: empty, or why it was refused
+  kWakeWorkers,    // the controller waits for workers to take up the new table: idle ones sleep
   kReloadRequest,  // the controller asks for a reload (admin API); arg comes back with the result
   // master to the controller
   kReloadResult,  // how the reload that it asked for ended; arg: as asked; payload: empty, or error

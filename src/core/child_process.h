@@ -27,6 +27,7 @@ struct ChildContext {
   uint64_t generation = 0;  // of `config`
   ListenSockets* sockets =
       nullptr;             // inherited; a worker closes what it is told to. Empty in the controller
+  pid_t peer_master = 0;   // as kPeerMaster
   int access_log_fd = -1;  // opened by the master; kReopen brings another; -1: off
 };
 

@@ -93,6 +93,35 @@ void SetOption(int fd, int level, int option) {
   setsockopt(fd, level, option, &on, sizeof(on));
 }
 
+bool ListensAt(int fd, const SocketAddress& wanted) {
+  sockaddr_storage bound{};
+  socklen_t bytes = sizeof(bound);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &bytes) < 0) return false;
+  if (wanted.storage.ss_family == AF_UNIX) {
+    const auto* want = reinterpret_cast<const sockaddr_un*>(&wanted.storage);
+    const auto* have = reinterpret_cast<const sockaddr_un*>(&bound);
+    return bound.ss_family == AF_UNIX &&
+           strncmp(want->sun_path, have->sun_path, sizeof(have->sun_path)) == 0;
+  }
+  const auto* want6 = reinterpret_cast<const sockaddr_in6*>(&wanted.storage);
+  const auto* have6 = reinterpret_cast<const sockaddr_in6*>(&bound);
+  const auto* want4 = reinterpret_cast<const sockaddr_in*>(&wanted.storage);
+  const auto* have4 = reinterpret_cast<const sockaddr_in*>(&bound);
+  if (bound.ss_family == AF_INET6 && wanted.storage.ss_family == AF_INET6) {
+    return want6->sin6_port == have6->sin6_port &&
+           memcmp(&want6->sin6_addr, &have6->sin6_addr, sizeof(in6_addr)) == 0;
+  }
+  if (bound.ss_family == AF_INET && wanted.storage.ss_family == AF_INET) {
+    return want4->sin_port == have4->sin_port && want4->sin_addr.s_addr == have4->sin_addr.s_addr;
+  }
+  int only6 = 0;
+  bytes = sizeof(only6);
+  getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, &bytes);
+  return bound.ss_family == AF_INET6 && only6 == 0 && wanted.storage.ss_family == AF_INET &&
+         want4->sin_addr.s_addr == htonl(INADDR_ANY) && want4->sin_port == have6->sin6_port &&
+         IN6_IS_ADDR_UNSPECIFIED(&have6->sin6_addr);
+}
+
 Result<UniqueFd> Bind(const ListenConfig& address, bool reuse_port) {
   Result<SocketAddress> where = ToSocketAddress(address);
   if (!where) return Fail(where.error());
@@ -187,6 +216,33 @@ Status ListenSockets::Grow(const ListenConfig& address, uint32_t per_address,
   undo();
   for (ListenSocket& socket : opened) sockets_.push_back(std::move(socket));
   return Status::Ok();
+}
+
+Status ListenSockets::Inherit(ListenSocket socket, bool keep_index, uint32_t max_sockets) {
+  if (!keep_index) socket.index = FreeIndex(max_sockets);
+  if (socket.index >= max_sockets) {
+    return Status(StatusCode::kExhausted, StatusSource::kSystem,
+                  "the table of listening sockets is full");
+  }
+  if (socket.address.starts_with("unix:") && !socket.passed)
+    paths_.push_back(socket.address.substr(5));
+  sockets_.push_back(std::move(socket));
+  return Status::Ok();
+}
+
+bool ListenSockets::TakePassed(const ListenConfig& address, std::vector<UniqueFd>* passed,
+                               uint32_t max_sockets) {
+  Result<SocketAddress> wanted = ToSocketAddress(address);
+  if (!wanted) return false;
+  for (UniqueFd& fd : *passed) {
+    if (!fd.valid() || !ListensAt(fd.get(), *wanted)) continue;
+    ListenSocket socket;
+    socket.address = address.text;
+    socket.shared = socket.passed = true;
+    socket.fd = std::move(fd);
+    return Inherit(std::move(socket), false, max_sockets).ok();
+  }
+  return false;
 }
 
 Status ListenSockets::OpenUnix(const ListenConfig& address, uint32_t max_sockets) {
@@ -318,6 +374,12 @@ Status RefuseNewConnections(int listening_fd) {
 void AcceptNewConnections(int listening_fd) {
   const int unused = 0;
   setsockopt(listening_fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+}
+
+void StopListening(const std::vector<ListenSocket>& sockets) {
+  for (const ListenSocket& socket : sockets) {
+    if (!socket.passed) shutdown(socket.fd.get(), SHUT_RDWR);
+  }
 }
 
 }  // namespace ub

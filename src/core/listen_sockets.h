@@ -20,7 +20,8 @@ namespace ub {
 struct ListenSocket {
   uint32_t index = 0;   // in the ownership table
   std::string address;  // ListenConfig::text
-  bool shared = false;  // unix or inherited: every worker accepts from it, it has no owner
+  bool shared = false;  // unix or passed in: every worker accepts from it, it has no owner
+  bool passed = false;  // by systemd, which keeps it open: never made to refuse, never unlinked
   UniqueFd fd;          // non-blocking, close-on-exec, listening
 };
 
@@ -38,6 +39,13 @@ class ListenSockets {
   void Forget(std::vector<ListenSocket> removed);
   // Opens more sockets for a TCP address until it has `per_address`.
   Status Grow(const ListenConfig& address, uint32_t per_address, uint32_t max_sockets);
+
+  // Takes a socket over from an older master; `keep_index`: its place in the ownership table is kept
+  // (the segment is taken over too), otherwise it gets another. kExhausted: the table is full.
+  Status Inherit(ListenSocket socket, bool keep_index, uint32_t max_sockets);
+  // Takes the socket among `passed` (by systemd) that listens at `address`; false where none does.
+  // A socket of [::] that takes IPv4 too is one for 0.0.0.0.
+  bool TakePassed(const ListenConfig& address, std::vector<UniqueFd>* passed, uint32_t max_sockets);
 
   // In a child: takes a socket that came by kListeners.
   void Adopt(ListenSocket socket) { sockets_.push_back(std::move(socket)); }
@@ -72,6 +80,9 @@ class ListenSockets {
 Status RefuseNewConnections(int listening_fd);
 // Takes that back.
 void AcceptNewConnections(int listening_fd);
+// Stops listening for whoever holds a copy, a stopped or draining worker too: a copy that listens
+// on and refuses would swallow its share of the connections to a later listener of the address.
+void StopListening(const std::vector<ListenSocket>& sockets);
 // The port that a TCP socket is bound to; 0 for a unix one.
 uint16_t BoundPort(int fd);
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 
 #include "core/clock.h"
@@ -15,6 +16,8 @@ namespace {
 constexpr size_t kMaxLine = 4000;
 
 int log_fd = 2;
+uint64_t lost_lines = 0;  // since the last one that was written
+bool torn = false;        // the last one was cut by a full disk: the next begins a new line
 std::string& Role() {
   static std::string role = "main";
   return role;
@@ -35,6 +38,41 @@ void AppendEscaped(std::string_view text, std::string* line) {
   }
 }
 
+// One write a line: O_APPEND makes it whole among processes. False where the file did not take it.
+bool WriteWhole(const std::string& line) {
+  ssize_t written = 0;
+  do {
+    written = ::write(log_fd, line.data(), line.size());
+  } while (written < 0 && errno == EINTR);
+  if (written == static_cast<ssize_t>(line.size())) return true;
+  torn = torn || written > 0;
+  return false;
+}
+
+std::string Prefix(LogLevel level) {
+  return fmt::format("{}{} [{}] {}#{}: ", torn ? "\n" : "", LogTime(UnixMs()), LogLevelName(level),
+                     getpid(), Role());
+}
+
+// A full disk or a closed pipe costs lines and nothing else: said on standard error when it begins,
+// and in the log when it is over.
+void NoteLost() {
+  if (++lost_lines > 1 || log_fd == 2) return;
+  const std::string text = fmt::format(
+      "ultrabalancer: pid {} cannot write its log: {} (service goes on, lines are lost)\n",
+      getpid(), strerror(errno));
+  if (::write(2, text.data(), text.size()) < 0) errno = 0;
+}
+
+void ReportLost() {
+  if (lost_lines == 0) return;
+  if (!WriteWhole(Prefix(LogLevel::kError) +
+                  fmt::format("{} lines of the log were lost here\n", lost_lines)))
+    return;
+  lost_lines = 0;
+  torn = false;
+}
+
 }  // namespace
 
 namespace log_internal {
@@ -42,14 +80,15 @@ namespace log_internal {
 LogLevel level = LogLevel::kInfo;
 
 void WriteLine(LogLevel line_level, std::string_view text) {
-  std::string line =
-      fmt::format("{} [{}] {}#{}: ", LogTime(UnixMs()), LogLevelName(line_level), getpid(), Role());
+  const int saved_errno = errno;
+  ReportLost();
+  std::string line = Prefix(line_level);
   AppendEscaped(text, &line);
   line.push_back('\n');
-  // One write a line: O_APPEND makes it whole among processes. A full disk or a closed pipe loses
-  // the line and nothing else: there is nobody left to tell.
-  const int saved_errno = errno;
-  while (::write(log_fd, line.data(), line.size()) < 0 && errno == EINTR) {
+  if (WriteWhole(line)) {
+    torn = false;
+  } else {
+    NoteLost();
   }
   errno = saved_errno;
 }

@@ -30,12 +30,13 @@ void Master::Wait() {
     const bool write = !child->outbox.empty() && child->retry_at_ms <= before;
     polled.push_back({child->channel.fd(), static_cast<short>(POLLIN | (write ? POLLOUT : 0)), 0});
   }
+  if (peer_.link.valid()) polled.push_back({peer_.link.get(), POLLIN, 0});
   const int wait_ms = WaitMs(before);
   const timespec timeout{wait_ms / 1000, (wait_ms % 1000) * 1'000'000L};
   const int ready =
       ppoll(polled.data(), polled.size(), wait_ms < 0 ? nullptr : &timeout, &WaitMask());
   if (ready <= 0) return;
-  for (size_t i = 0; i < polled.size(); ++i) {
+  for (size_t i = 0; i < children_.size(); ++i) {
     Child& child = *children_[i];
     if ((polled[i].revents & POLLOUT) != 0) {
       const size_t waiting = child.outbox.size();
@@ -45,6 +46,7 @@ void Master::Wait() {
     }
     if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) ReceiveFrom(child);
   }
+  if (polled.size() > children_.size() && polled.back().revents != 0) ReceiveFromPeer();
 }
 
 // Milliseconds until something is due; -1: nothing is.
@@ -57,11 +59,15 @@ int Master::WaitMs(uint64_t now) const {
     consider(child->kill_at_ms);
     if (!child->outbox.empty() && child->retry_at_ms > now) consider(child->retry_at_ms);
   }
-  for (const Retiring& retiring : retiring_) consider(retiring.close_at_ms);
+  for (const RetiringSockets& retiring : retiring_) consider(retiring.due_ms);
   consider(quit_close_at_ms_);
   consider(reload_deadline_ms_);
+  consider(sweep_at_ms_);
+  consider(watchdog_due_ms_);
   if (phase_ == Phase::kStarting || phase_ == Phase::kServing) {
-    for (const auto& [key, seat] : seats_) consider(seat.due_ms);
+    for (const auto& [key, seat] : seats_) {
+      if (key.first == ChildKind::kController || workers_wanted_) consider(seat.due_ms);
+    }
     if (seats_.empty()) return 0;  // the first turn: nothing is forked yet
   }
   if (reload_wanted_ && phase_ == Phase::kServing) return 0;
@@ -83,12 +89,14 @@ void Master::Act() {
     }
   }
   if (signals.reopen) ReopenLogs();
-  if (signals.upgrade)
-    Log(LogLevel::kError, "USR2: upgrading the binary is not possible in this version");
-  if (signals.drain_workers)
-    Log(LogLevel::kError, "WINCH: not in this version (QUIT drains and leaves)");
+  if (signals.upgrade) BeginUpgrade();
+  if (signals.drain_workers) DrainAllWorkers();
   if (signals.reload) reload_wanted_ = true;
-  if (phase_ == Phase::kServing && reload_wanted_) Reload();
+  if (phase_ == Phase::kServing && reload_wanted_) {
+    if (!workers_wanted_ || peer_.role == PeerRole::kSuccessor) BringWorkersBack();
+    if (reload_wanted_) Reload();
+  }
+  if (phase_ == Phase::kQuitting && reload_wanted_) RefuseReload("the server is quitting");
 
   const uint64_t now = MonotonicMs();
   if (phase_ == Phase::kStarting || phase_ == Phase::kServing) SpawnMissing(now);
@@ -96,6 +104,11 @@ void Master::Act() {
   if (reload_deadline_ms_ != 0 && (AllAcked() || now >= reload_deadline_ms_)) FinishReload({});
   if (quit_close_at_ms_ != 0 && now >= quit_close_at_ms_) CloseForQuit();
   KillOverdue(now);
+  if (sweep_at_ms_ != 0 && now >= sweep_at_ms_) SweepRows(now);
+  if (watchdog_due_ms_ != 0 && now >= watchdog_due_ms_) {
+    service_.Alive();
+    watchdog_due_ms_ = now + service_.watchdog_ms();
+  }
   LeaveMaybe();
 }
 
@@ -104,7 +117,10 @@ void Master::BeginStop(const char* why) {
   Log(LogLevel::kNotice, "{}: leaving at once", why);
   phase_ = Phase::kStopping;
   quit_close_at_ms_ = 0;
-  sockets_.UnlinkPaths();
+  if (!SharesSockets()) {
+    service_.Stopping(why);
+    sockets_.UnlinkPaths();
+  }
   for (const auto& child : children_) {
     Message stop;
     stop.type = MessageType::kStop;
@@ -121,8 +137,12 @@ void Master::BeginQuit() {
   Log(LogLevel::kNotice, "told to quit: draining for at most {} ms", config_->timeout.drain_ms);
   if (reload_deadline_ms_ != 0) FinishReload({});
   phase_ = Phase::kQuitting;
-  sockets_.UnlinkPaths();
+  if (!SharesSockets()) {
+    service_.Stopping("finishing the requests under way");
+    sockets_.UnlinkPaths();
+  }
   for (const ListenSocket& socket : sockets_.sockets()) {
+    if (SharesSockets() || socket.passed) continue;
     const Status status = RefuseNewConnections(socket.fd.get());
     if (!status.ok()) Log(LogLevel::kWarn, "{}: {}", socket.address, status.detail());
   }
@@ -138,7 +158,7 @@ void Master::BeginQuit() {
 
 void Master::CloseForQuit() {
   quit_close_at_ms_ = 0;
-  for (Retiring& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
+  for (RetiringSockets& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
   retiring_.clear();
   RemoveListeners(sockets_.sockets());
   sockets_.sockets().clear();
@@ -188,12 +208,36 @@ void Master::LeaveMaybe() {
 
 void Master::DrainWorker(Child& child) {
   child.draining = true;
+  child.resumed = false;
   shm_->row(child.row).state.store(static_cast<uint32_t>(RowState::kDraining));
   Message drain;
   drain.type = MessageType::kDrain;
   drain.arg = config_->timeout.drain_ms;
   SendTo(child, std::move(drain));
   child.kill_at_ms = MonotonicMs() + config_->timeout.drain_ms + kDrainExtraMs;
+}
+
+// Workers that come and go with every reload would otherwise pile up, each with its last few idle
+// connections. Its copies of the listening sockets are closed: it gets them anew. Should it be on
+// its way out, the seat is filled by a fork when it is buried.
+void Master::ResumeWorker(Child& child) {
+  Log(LogLevel::kInfo, "worker {} (pid {}) serves on", child.worker_id, child.pid);
+  child.draining = false;
+  child.resumed = true;
+  child.ready = false;
+  child.kill_at_ms = 0;
+  shm_->row(child.row).state.store(static_cast<uint32_t>(RowState::kLive));
+  Message resume = ConfigMessage();
+  resume.type = MessageType::kResume;
+  SendTo(child, std::move(resume));
+  std::vector<const ListenSocket*> all;
+  for (const ListenSocket& socket : sockets_.sockets()) all.push_back(&socket);
+  for (const RetiringSockets& retiring : retiring_) {
+    for (const ListenSocket& socket : retiring.sockets) {
+      if (!retiring.let_go) all.push_back(&socket);
+    }
+  }
+  for (Message& message : ListenerMessages(all)) SendTo(child, std::move(message));
 }
 
 }  // namespace ub

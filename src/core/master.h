@@ -4,7 +4,8 @@
 // main() makes one and calls Run, which returns when the last child is gone. Run waits in ppoll for
 // signals and for the children's channels and then acts on what came in one fixed order (master.cc,
 // Act). What needs a layer above core comes in by hooks and child mains. master_children.cc,
-// master_reload.cc and master_start.cc hold the rest.
+// master_reload.cc, master_start.cc and master_upgrade.cc hold the rest.
+// Size: one class whose parts share all of its state; its sources are small.
 #ifndef UB_CORE_MASTER_H_
 #define UB_CORE_MASTER_H_
 
@@ -16,14 +17,14 @@
 #include <utility>
 #include <vector>
 
-#include "core/child_process.h"
 #include "core/daemon.h"
 #include "core/log_files.h"
+#include "core/master_child.h"
 #include "core/master_options.h"
-#include "core/outbox.h"
 #include "core/pid_file.h"
 #include "core/privileges.h"
 #include "core/reload_status.h"
+#include "core/service_manager.h"
 #include "core/signals.h"
 
 namespace ub {
@@ -38,30 +39,7 @@ class Master {
  private:
   enum class Phase { kStarting, kServing, kQuitting, kStopping };
 
-  struct Child {
-    pid_t pid = 0;
-    ChildKind kind = ChildKind::kNone;
-    uint32_t worker_id = 0, row = kNoRow;
-    Channel channel;
-    Outbox outbox;
-    uint64_t started_ms = 0;
-    uint64_t kill_at_ms = 0;   // 0: no deadline
-    uint64_t retry_at_ms = 0;  // its socket says writable and takes nothing: not before then
-    uint64_t acked = 0;        // configuration generation that it works by
-    std::string refusal;       // why it refused the newest one
-    bool ready = false, draining = false;
-  };
-  // A place that a child should fill, and how often it died there lately.
-  struct Seat {
-    uint32_t deaths = 0;
-    uint64_t due_ms = 0;
-  };
-  // Sockets of an address that is configured no more: refusing already, closed at close_at_ms.
-  struct Retiring {
-    std::string address;
-    std::vector<ListenSocket> sockets;
-    uint64_t close_at_ms;
-  };
+  using Child = MasterChild;
   struct ReloadPlan;
 
   // master_start.cc
@@ -70,6 +48,8 @@ class Master {
   Status OpenSockets(uint64_t retry_until_ms);
   std::string PidPath() const;
   Status CreateSegment();
+  bool AttachSegment(const ShmLimits& needed);
+  Status TakeSockets();
   Status WritePidFile();
   void NowServing();
   uint32_t SocketsPerAddress(uint32_t workers) const;
@@ -84,6 +64,8 @@ class Master {
   void CloseForQuit();
   void ReopenLogs();
   void DrainWorker(Child& child);
+  // Calls a draining worker back: it serves on, by the newest configuration.
+  void ResumeWorker(Child& child);
   void KillOverdue(uint64_t now);
   void LeaveMaybe();
 
@@ -92,6 +74,7 @@ class Master {
   bool Spawn(ChildKind kind, uint32_t worker_id);
   void BecomeChild(ChildKind kind);
   void Reap();
+  void OnStop(Child& child, bool stopped);
   void OnDeath(const Child& dead, int wait_status);
   void ReceiveFrom(Child& child);
   void Handle(Child& child, const Message& message);
@@ -100,9 +83,11 @@ class Master {
   // To every worker that is not draining.
   void SendToWorkers(const std::function<Message()>& make);
   void SendListeners(const std::vector<uint32_t>& indexes);
+  static std::vector<Message> ListenerMessages(const std::vector<const ListenSocket*>& sockets);
   void RemoveListeners(const std::vector<ListenSocket>& sockets);
   void RebalanceOwners();
   Child* FindSeated(ChildKind kind, uint32_t worker_id);
+  Child* FindDraining(uint32_t worker_id);
 
   // master_reload.cc
   void Reload();
@@ -110,12 +95,31 @@ class Master {
   Status OpenListeners(ReloadPlan* plan);
   void UndoListeners(ReloadPlan* plan);
   void CommitReload(ReloadPlan plan);
+  void RefuseReload(const std::string& why);
   void RetireRemoved();
   void CloseRetired(uint64_t now);
   bool AllAcked() const;
   void FinishReload(std::vector<std::string> errors);
   void WriteStatus(bool done, std::vector<std::string> errors);
   Message ConfigMessage() const;
+
+  // master_upgrade.cc
+  void BeginUpgrade();
+  pid_t ExecuteNewBinary(int list, int link);
+  Status AwaitGo();
+  void ReceiveFromPeer();
+  void StopController();
+  void AnswerGo();
+  void OnSuccessorGone(int wait_status);
+  void OnPredecessorGone();
+  void ForgetPeer();
+  void TellPeer();
+  void TellWorkersOfPeer();
+  void SweepRows(uint64_t now);
+  void DrainAllWorkers();
+  void BringWorkersBack();
+  // Another master has the same listening sockets: whoever leaves must not touch them.
+  bool SharesSockets() const { return peer_.role != PeerRole::kNone; }
 
   MasterOptions options_;
   const ChildMains mains_;
@@ -131,10 +135,10 @@ class Master {
   Identity identity_;
   PidFile pid_file_;
   ListenSockets sockets_;
-  std::vector<Retiring> retiring_;
+  std::vector<RetiringSockets> retiring_;
   std::optional<ShmSegment> shm_;
   std::vector<std::unique_ptr<Child>> children_;
-  std::map<std::pair<ChildKind, uint32_t>, Seat> seats_;
+  std::map<std::pair<ChildKind, uint32_t>, MasterSeat> seats_;
   UniqueFd config_memfd_;
 
   bool reload_wanted_ = false;
@@ -143,6 +147,12 @@ class Master {
   uint64_t reload_sequence_ = 0, reload_begun_ms_ = 0;
   uint64_t reload_deadline_ms_ = 0;  // 0: no reload waits for its children
   uint64_t quit_close_at_ms_ = 0;    // 0: none
+
+  MasterPeer peer_;
+  ServiceManager service_;
+  bool workers_wanted_ = true;  // false: WINCH came
+  uint64_t sweep_at_ms_ = 0;    // rows of another master's children may be left; 0: none are
+  uint64_t watchdog_due_ms_ = 0;
 };
 
 }  // namespace ub

@@ -33,6 +33,8 @@ std::string PackIndexes(const std::vector<uint32_t>& indexes) {
   return bytes;
 }
 
+}  // namespace
+
 std::string HowItDied(int wait_status) {
   if (WIFSIGNALED(wait_status)) {
     const int number = WTERMSIG(wait_status);
@@ -43,8 +45,6 @@ std::string HowItDied(int wait_status) {
   return "left with status " + std::to_string(WEXITSTATUS(wait_status));
 }
 
-}  // namespace
-
 Master::Child* Master::FindSeated(ChildKind kind, uint32_t worker_id) {
   for (const auto& child : children_) {
     if (child->kind == kind && child->worker_id == worker_id && !child->draining)
@@ -53,16 +53,31 @@ Master::Child* Master::FindSeated(ChildKind kind, uint32_t worker_id) {
   return nullptr;
 }
 
+// The youngest one that drains and answers its channel; a stopped one would not come back in time.
+Master::Child* Master::FindDraining(uint32_t worker_id) {
+  for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
+    if ((*child)->kind == ChildKind::kWorker && (*child)->worker_id == worker_id &&
+        (*child)->draining && !(*child)->stopped && (*child)->channel.fd() >= 0)
+      return child->get();
+  }
+  return nullptr;
+}
+
 // Every seat that should be filled and may be filled now. The controller first: workers find it
 // probing.
 void Master::SpawnMissing(uint64_t now) {
   const auto fill = [&](ChildKind kind, uint32_t id) {
-    Seat& seat = seats_[{kind, id}];
+    MasterSeat& seat = seats_[{kind, id}];
     if (FindSeated(kind, id) != nullptr || now < seat.due_ms) return;
     seat.due_ms = 0;
+    if (Child* draining = kind == ChildKind::kWorker ? FindDraining(id) : nullptr)
+      return ResumeWorker(*draining);
     if (!Spawn(kind, id)) seat.due_ms = now + kForkRetryMs;
   };
-  if (mains_.controller != nullptr) fill(ChildKind::kController, 0);
+  // While a successor serves the table is its controller's.
+  const bool controls = peer_.role != PeerRole::kSuccessor || !peer_.ready;
+  if (mains_.controller != nullptr && controls) fill(ChildKind::kController, 0);
+  if (!workers_wanted_) return;
   for (uint32_t id = 0; id < workers_; ++id) fill(ChildKind::kWorker, id);
 }
 
@@ -95,6 +110,7 @@ bool Master::Spawn(ChildKind kind, uint32_t worker_id) {
   context.generation = generation_;
   context.sockets = &sockets_;
   context.access_log_fd = logs_.access_fd();
+  context.peer_master = peer_.pid;
   // The child's copy of `child` is closed with the others': it is in the list before the fork.
   Child& seated = *children_.emplace_back(std::move(child));
   const uint32_t row = seated.row;
@@ -118,12 +134,14 @@ bool Master::Spawn(ChildKind kind, uint32_t worker_id) {
 void Master::BecomeChild(ChildKind kind) {
   children_.clear();
   pid_file_.Abandon();
+  peer_.link.Reset();
+  service_ = ServiceManager();
   daemon_.Abandon();
   config_memfd_.Reset();
   if (options_.daemon) DetachStandardStreams();
   // Sockets that are about to be closed are still to be drained by somebody; the message that
   // closes them comes here too.
-  for (Retiring& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
+  for (RetiringSockets& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
   retiring_.clear();
   if (kind == ChildKind::kController) sockets_.sockets().clear();
 }
@@ -131,16 +149,33 @@ void Master::BecomeChild(ChildKind kind) {
 void Master::Reap() {
   for (;;) {
     int wait_status = 0;
-    const pid_t pid = waitpid(-1, &wait_status, WNOHANG);
+    const pid_t pid = waitpid(-1, &wait_status, WNOHANG | WUNTRACED | WCONTINUED);
     if (pid < 0 && errno == EINTR) continue;
     if (pid <= 0) return;
+    if (peer_.role == PeerRole::kSuccessor && pid == peer_.pid) {
+      if (!WIFSTOPPED(wait_status) && !WIFCONTINUED(wait_status)) OnSuccessorGone(wait_status);
+      continue;
+    }
     const auto found = std::find_if(children_.begin(), children_.end(),
                                     [pid](const auto& child) { return child->pid == pid; });
     if (found == children_.end()) continue;
+    if (WIFSTOPPED(wait_status) || WIFCONTINUED(wait_status)) {
+      OnStop(**found, WIFSTOPPED(wait_status));
+      continue;
+    }
     const std::unique_ptr<Child> dead = std::move(*found);
     children_.erase(found);
     OnDeath(*dead, wait_status);
   }
+}
+
+// Connections that queue at the sockets of a stopped worker would wait for as long as it is
+// stopped.
+void Master::OnStop(Child& child, bool stopped) {
+  Log(stopped ? LogLevel::kWarn : LogLevel::kNotice, "{} (pid {}) was {}",
+      NameOf(child.kind, child.worker_id), child.pid, stopped ? "stopped" : "continued");
+  child.stopped = stopped;
+  RebalanceOwners();
 }
 
 void Master::OnDeath(const Child& dead, int wait_status) {
@@ -149,12 +184,13 @@ void Master::OnDeath(const Child& dead, int wait_status) {
   shm_->ReleaseRow(dead.row);
   const std::string name = NameOf(dead.kind, dead.worker_id);
   const bool leaving = phase_ == Phase::kQuitting || phase_ == Phase::kStopping;
-  const bool expected = (leaving || dead.draining) && WIFEXITED(wait_status);
+  const bool expected = (leaving || dead.draining || dead.resumed) && WIFEXITED(wait_status);
   Log(expected ? LogLevel::kInfo : LogLevel::kError, "{} (pid {}) {}", name, dead.pid,
       HowItDied(wait_status));
-  if (leaving) return;
-  RebalanceOwners();
-  if (dead.draining) return;
+  // Also while a quit empties the queues.
+  if (!leaving || quit_close_at_ms_ != 0) RebalanceOwners();
+  if (dead.kind == ChildKind::kController) AnswerGo();
+  if (leaving || dead.draining) return;
 
   if (phase_ == Phase::kStarting && WIFEXITED(wait_status)) {
     // It said why. What keeps a child from starting keeps the next one from it too.
@@ -163,7 +199,8 @@ void Master::OnDeath(const Child& dead, int wait_status) {
     BeginStop(("cannot start: " + name + " failed").c_str());
     return;
   }
-  Seat& seat = seats_[{dead.kind, dead.worker_id}];
+  MasterSeat& seat = seats_[{dead.kind, dead.worker_id}];
+  if (expected) return;  // it had left before it read that it should stay
   const uint64_t now = MonotonicMs();
   if (now - dead.started_ms >= kStableMs) seat.deaths = 0;
   ++seat.deaths;
@@ -223,6 +260,7 @@ void Master::Handle(Child& child, const Message& message) {
   switch (message.type) {
     case MessageType::kReady:
       child.ready = true;
+      child.resumed = false;
       child.acked = message.arg;
       RebalanceOwners();
       if (phase_ == Phase::kStarting && AllReady()) NowServing();
@@ -232,6 +270,14 @@ void Master::Handle(Child& child, const Message& message) {
       if (!message.payload.empty()) {
         child.refusal = NameOf(child.kind, child.worker_id) + ": " + message.payload;
         Log(LogLevel::kError, "configuration {} refused by {}", message.arg, child.refusal);
+      }
+      break;
+    case MessageType::kWakeWorkers:
+      for (const auto& worker : children_) {
+        if (worker->kind != ChildKind::kWorker) continue;
+        Message wake;
+        wake.type = MessageType::kOwners;
+        SendTo(*worker, std::move(wake));
       }
       break;
     case MessageType::kReloadRequest:
@@ -253,23 +299,31 @@ void Master::SendListeners(const std::vector<uint32_t>& indexes) {
     if (std::find(indexes.begin(), indexes.end(), socket.index) == indexes.end()) continue;
     shm_->socket_owner(socket.index).store(socket.shared ? kAnyRow : kNoRow);
   }
-  for (size_t begin = 0; begin < indexes.size(); begin += kListenerBatch) {
-    const size_t end = std::min(indexes.size(), begin + kListenerBatch);
-    const std::vector<uint32_t> batch(indexes.begin() + static_cast<std::ptrdiff_t>(begin),
-                                      indexes.begin() + static_cast<std::ptrdiff_t>(end));
-    SendToWorkers([&] {
-      Message message;
-      message.type = MessageType::kListeners;
-      message.payload = PackIndexes(batch);
-      for (const uint32_t index : batch) {
-        for (const ListenSocket& socket : sockets_.sockets()) {
-          if (socket.index == index)
-            message.fds.emplace_back(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 3));
-        }
-      }
-      return message;
-    });
+  std::vector<const ListenSocket*> fresh;
+  for (const ListenSocket& socket : sockets_.sockets()) {
+    if (std::find(indexes.begin(), indexes.end(), socket.index) != indexes.end())
+      fresh.push_back(&socket);
   }
+  for (const auto& child : children_) {
+    if (child->kind != ChildKind::kWorker || child->draining) continue;
+    for (Message& message : ListenerMessages(fresh)) SendTo(*child, std::move(message));
+  }
+}
+
+// As many messages as it takes, each with copies of the descriptors.
+std::vector<Message> Master::ListenerMessages(const std::vector<const ListenSocket*>& sockets) {
+  std::vector<Message> messages;
+  for (size_t begin = 0; begin < sockets.size(); begin += kListenerBatch) {
+    std::vector<uint32_t> indexes;
+    Message& message = messages.emplace_back();
+    message.type = MessageType::kListeners;
+    for (size_t i = begin; i < std::min(sockets.size(), begin + kListenerBatch); ++i) {
+      indexes.push_back(sockets[i]->index);
+      message.fds.emplace_back(fcntl(sockets[i]->fd.get(), F_DUPFD_CLOEXEC, 3));
+    }
+    message.payload = PackIndexes(indexes);
+  }
+  return messages;
 }
 
 void Master::RemoveListeners(const std::vector<ListenSocket>& sockets) {
@@ -295,14 +349,15 @@ void Master::RebalanceOwners() {
   for (const auto& child : children_) {
     if (child->kind != ChildKind::kWorker || child->draining) continue;
     coming.push_back(child->row);
-    if (child->ready) rows.push_back(child->row);
+    if (child->ready && !child->stopped) rows.push_back(child->row);
   }
   if (rows.empty() || phase_ == Phase::kStarting) rows = coming;
+  if (rows.empty()) return;
 
   std::map<std::string, std::vector<const ListenSocket*>> addresses;
   for (const ListenSocket& socket : sockets_.sockets())
     addresses[socket.address].push_back(&socket);
-  for (const Retiring& retiring : retiring_) {
+  for (const RetiringSockets& retiring : retiring_) {
     for (const ListenSocket& socket : retiring.sockets)
       addresses["-" + socket.address].push_back(&socket);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/inheritance.h"
 #include "core/shm_segment.h"
 #include "core/status.h"
 
@@ -37,6 +38,9 @@ struct MasterOptions {
   std::string command_line;      // for the process title
   std::string default_pid_file;  // used as root where the configuration names none
   bool daemon = false;
+  // How it was started: what USR2 executes again. Empty: no upgrade is possible.
+  std::vector<std::string> arguments;
+  Inheritance inherited;
 };
 
 }  // namespace ub

@@ -18,6 +18,8 @@ namespace {
 // From refusing new connections on a removed address to closing it: handshakes under way end in an
 // accept queue.
 constexpr uint64_t kRetireMs = 1000;
+// From telling the workers to let go of them until they listen no more.
+constexpr uint64_t kLetGoMs = 250;
 // How long the outcome waits for the children; one that is stopped must not hold it up.
 constexpr uint64_t kAckMs = 2000;
 
@@ -50,6 +52,7 @@ struct Master::ReloadPlan {
 
 void Master::Reload() {
   reload_wanted_ = false;
+  service_.Reloading();
   if (reload_deadline_ms_ != 0) FinishReload({});  // overtaken: the newest configuration counts
   ++reload_sequence_;
   reload_begun_ms_ = MonotonicMs();
@@ -68,6 +71,14 @@ void Master::Reload() {
   }
   for (const std::string& error : result.errors) Log(LogLevel::kError, "reload refused: {}", error);
   FinishReload(std::move(result.errors));
+}
+
+// Whoever waits for the outcome is told at once.
+void Master::RefuseReload(const std::string& why) {
+  reload_wanted_ = false;
+  ++reload_sequence_;
+  Log(LogLevel::kWarn, "reload refused: {}", why);
+  FinishReload({"reload refused: " + why});
 }
 
 Status Master::PlanReload(ReloadPlan* plan) {
@@ -112,8 +123,14 @@ Status Master::OpenListeners(ReloadPlan* plan) {
     }
     const auto retiring =
         std::find_if(retiring_.begin(), retiring_.end(),
-                     [&](const Retiring& entry) { return entry.address == address.text; });
-    if (retiring != retiring_.end() && !address.is_unix) {
+                     [&](const RetiringSockets& entry) { return entry.address == address.text; });
+    if (retiring != retiring_.end() && retiring->let_go) {
+      // They would go on refusing beside the new ones: a SYN that the kernel gives to one of them
+      // gets no answer.
+      StopListening(retiring->sockets);
+      sockets_.Forget(std::move(retiring->sockets));
+      retiring_.erase(retiring);
+    } else if (retiring != retiring_.end() && !address.is_unix) {
       for (const ListenSocket& socket : retiring->sockets) {
         AcceptNewConnections(socket.fd.get());
         plan->before.push_back(socket.index);
@@ -139,7 +156,8 @@ void Master::UndoListeners(ReloadPlan* plan) {
 void Master::CommitReload(ReloadPlan plan) {
   for (const std::string& warning : reload_warnings_) Log(LogLevel::kWarn, "{}", warning);
   const std::string diff = hooks_.diff ? hooks_.diff(*config_, *plan.config) : "";
-  ++generation_;
+  // Another master may have handed out configurations by the same segment.
+  generation_ = std::max(generation_, shm_->header().config_generation.load()) + 1;
   Log(LogLevel::kNotice, "reload: configuration {}{}{}", generation_, diff.empty() ? "" : ": ",
       diff);
   config_ = std::move(plan.config);
@@ -203,8 +221,9 @@ void Master::RetireRemoved() {
     if (!wanted && !noted) removed.push_back(socket.address);
   }
   for (const std::string& address : removed) {
-    Retiring retiring{address, sockets_.Remove(address), MonotonicMs() + kRetireMs};
+    RetiringSockets retiring{address, sockets_.Remove(address), MonotonicMs() + kRetireMs};
     for (const ListenSocket& socket : retiring.sockets) {
+      if (socket.passed || SharesSockets()) continue;
       const Status status = RefuseNewConnections(socket.fd.get());
       if (!status.ok()) Log(LogLevel::kWarn, "{}: {}", address, status.detail());
     }
@@ -214,13 +233,29 @@ void Master::RetireRemoved() {
 }
 
 void Master::CloseRetired(uint64_t now) {
-  for (Retiring& retiring : retiring_) {
-    if (now < retiring.close_at_ms) continue;
-    RemoveListeners(retiring.sockets);
+  // Where every worker is stopped nobody has emptied the queues yet.
+  const bool anybody = std::any_of(children_.begin(), children_.end(), [](const auto& child) {
+    return child->kind == ChildKind::kWorker && !child->stopped;
+  });
+  for (RetiringSockets& retiring : retiring_) {
+    if (now < retiring.due_ms) continue;
+    if (retiring.let_go && !anybody) {
+      retiring.due_ms = now + kLetGoMs;
+      continue;
+    }
+    if (!retiring.let_go) {
+      retiring.let_go = true;
+      retiring.due_ms = now + kLetGoMs;
+      RemoveListeners(retiring.sockets);
+      Log(LogLevel::kInfo, "the workers let go of {}", retiring.address);
+      continue;
+    }
+    if (!SharesSockets()) StopListening(retiring.sockets);
     sockets_.Forget(std::move(retiring.sockets));
     retiring.sockets.clear();
   }
-  std::erase_if(retiring_, [](const Retiring& retiring) { return retiring.sockets.empty(); });
+  std::erase_if(retiring_,
+                [](const RetiringSockets& retiring) { return retiring.sockets.empty(); });
 }
 
 bool Master::AllAcked() const {
@@ -255,6 +290,10 @@ void Master::FinishReload(std::vector<std::string> errors) {
     SendTo(*controller, std::move(result));
   }
   reload_requests_.clear();
+  if (phase_ == Phase::kServing) {
+    service_.Ready(errors.empty() ? "serving, configuration " + std::to_string(generation_)
+                                  : "serving; the last reload was refused: " + errors.front());
+  }
   WriteStatus(true, std::move(errors));
 }
 

@@ -18,6 +18,8 @@ namespace {
 constexpr uint32_t kMaxSocketsPerAddress = 256;
 constexpr uint32_t kSocketsPerWorker = 8;
 constexpr uint64_t kPredecessorMs = 2000;
+// Without a pid file that would tell: long enough for the workers of a killed master to let go.
+constexpr uint64_t kTakenMs = 400;
 
 }  // namespace
 
@@ -25,10 +27,16 @@ Master::Master(MasterOptions options, ChildMains mains, MasterHooks hooks)
     : options_(std::move(options)),
       mains_(mains),
       hooks_(std::move(hooks)),
-      config_(options_.config) {}
+      config_(options_.config) {
+  if (!options_.inherited.upgrade()) return;
+  peer_.role = PeerRole::kPredecessor;
+  peer_.pid = options_.inherited.predecessor;
+  peer_.link = std::move(options_.inherited.link);
+}
 
 int Master::Run() {
-  if (options_.daemon) {
+  // A new binary takes the place of one that is in the background already.
+  if (options_.daemon && !options_.inherited.upgrade()) {
     // First of all: the pid file's lock and everything else belong to the process that stays.
     Result<std::optional<int>> parent = daemon_.Begin();
     if (!parent) {
@@ -92,13 +100,16 @@ Status Master::Start() {
   }
   // A pid file that nobody holds: the last master was killed, and its workers may be about to close
   // the ports.
-  const uint64_t ports_until =
-      !running && access(pid_path.c_str(), F_OK) == 0 ? MonotonicMs() + kPredecessorMs : 0;
+  const bool left = !running && access(pid_path.c_str(), F_OK) == 0;
+  const uint64_t ports_until = MonotonicMs() + (left ? kPredecessorMs : kTakenMs);
   workers_ = EffectiveWorkers(*config_);
   Status status = CreateSegment();
+  if (status.ok()) status = TakeSockets();
   if (status.ok()) status = OpenSockets(ports_until);
+  if (status.ok() && options_.inherited.upgrade()) status = AwaitGo();
   if (status.ok() && hooks_.prepare) status = hooks_.prepare(*config_, *shm_);
-  if (!status.ok()) return status;
+  // In a table that was taken over slots may still be in use: its controller tries again.
+  if (!status.ok() && !(options_.inherited.upgrade() && status.retryable())) return status;
   // From here on signals are ours. Until now the default applied: there was nothing to be put in
   // order.
   InstallSignals();
@@ -106,6 +117,8 @@ Status Master::Start() {
   if (!status.ok()) return status;
   shm_->header().config_generation.store(generation_);
   WriteStatus(true, {});
+  service_ = ServiceManager::FromEnvironment();
+  if (service_.watchdog_ms() != 0) watchdog_due_ms_ = MonotonicMs() + service_.watchdog_ms();
   return Status::Ok();
 }
 
@@ -122,9 +135,62 @@ Status Master::CreateSegment() {
     return Status::Config("workers: at most " + std::to_string(kMaxProcesses - 1) +
                           " are possible");
   }
+  if (AttachSegment(limits)) return Status::Ok();
   Result<ShmSegment> shm = ShmSegment::Create(limits);
   if (!shm) return shm.error();
   shm_.emplace(std::move(*shm));
+  return Status::Ok();
+}
+
+// The older master's segment, where this binary understands it and the configuration fits into it:
+// health and counters go on. False: a new one is needed.
+bool Master::AttachSegment(const ShmLimits& needed) {
+  if (!options_.inherited.segment.valid()) return false;
+  Result<ShmSegment> shm = ShmSegment::Attach(std::move(options_.inherited.segment));
+  if (!shm) {
+    Log(LogLevel::kWarn, "upgrade: counters and health begin anew: {}", shm.error().detail());
+    return false;
+  }
+  if (shm->backends() != needed.backends || shm->processes() < needed.processes ||
+      shm->sockets() < needed.sockets) {
+    Log(LogLevel::kWarn,
+        "upgrade: counters and health begin anew: the old shared segment has other capacities");
+    return false;
+  }
+  shm_.emplace(std::move(*shm));
+  generation_ = shm_->header().config_generation.load() + 1;
+  Log(LogLevel::kNotice, "upgrade: the shared segment is taken over");
+  return true;
+}
+
+// Sockets that were passed in, as far as the configuration names their addresses. The rest stays
+// with whoever passed them.
+Status Master::TakeSockets() {
+  Inheritance& inherited = options_.inherited;
+  // With the segment come the places in its ownership table; AttachSegment has used it up.
+  const bool same_table = inherited.upgrade() && shm_->header().row_high_water.load() != 0;
+  for (ListenSocket& socket : inherited.sockets) {
+    const bool wanted =
+        std::any_of(config_->listen.begin(), config_->listen.end(),
+                    [&](const ListenConfig& address) { return address.text == socket.address; });
+    if (!wanted) continue;
+    const Status status = sockets_.Inherit(std::move(socket), same_table, shm_->sockets());
+    if (!status.ok()) return status;
+  }
+  inherited.sockets.clear();
+  for (const ListenConfig& address : config_->listen) {
+    if (!sockets_.Has(address.text) &&
+        sockets_.TakePassed(address, &inherited.passed, shm_->sockets()))
+      Log(LogLevel::kNotice, "{} was passed in by the service manager", address.text);
+  }
+  for (const UniqueFd& fd : inherited.passed) {
+    if (fd.valid())
+      Log(LogLevel::kWarn,
+          "a socket that the service manager passed in (port {}) is at no address of the "
+          "configuration: not used",
+          BoundPort(fd.get()));
+  }
+  inherited.passed.clear();
   return Status::Ok();
 }
 
@@ -132,7 +198,9 @@ Status Master::OpenSockets(uint64_t retry_until_ms) {
   for (const ListenConfig& address : config_->listen) {
     Status status = Status::Ok();
     for (;;) {
-      status = sockets_.Open(address, SocketsPerAddress(workers_), shm_->sockets());
+      status = sockets_.Has(address.text)
+                   ? sockets_.Grow(address, SocketsPerAddress(workers_), shm_->sockets())
+                   : sockets_.Open(address, SocketsPerAddress(workers_), shm_->sockets());
       if (status.code() != StatusCode::kExists || MonotonicMs() >= retry_until_ms) break;
       poll(nullptr, 0, 10);
     }
@@ -179,13 +247,16 @@ void Master::NowServing() {
     Log(LogLevel::kNotice, "listening on {}", where);
   }
   Log(LogLevel::kNotice, "serving with {} worker{}", workers_, workers_ == 1 ? "" : "s");
+  service_.Ready("serving");
+  TellPeer();
   daemon_.Ready();
+  if (options_.daemon && options_.inherited.upgrade()) DetachStandardStreams();
   // The log's descriptor is a copy of the terminal, which a daemon lets go of too.
   if (options_.daemon && config_->logging.file == "stderr") ReopenLogs();
 }
 
 void Master::CleanUp() {
-  sockets_.UnlinkPaths();
+  if (!SharesSockets()) sockets_.UnlinkPaths();
   if (pid_file_.held()) {
     unlink(ReloadStatusPath(pid_file_.path()).c_str());
     pid_file_.Remove();

@@ -69,6 +69,13 @@ Result<PidFile> PidFile::Create(const std::string& path) {
       Status(StatusCode::kExists, StatusSource::kSystem, "pid file " + path + " keeps changing"));
 }
 
+Status PidFile::MoveTo(const std::string& path) {
+  if (rename(path_.c_str(), path.c_str()) < 0)
+    return Status::System("cannot rename pid file " + path_ + " to " + path, errno);
+  path_ = path;
+  return Status::Ok();
+}
+
 void PidFile::Remove() {
   if (!fd_.valid()) return;
   unlink(path_.c_str());

@@ -28,6 +28,8 @@ class PidFile {
 
   bool held() const { return fd_.valid(); }
   const std::string& path() const { return path_; }
+  // Renames it, the lock goes along; what has the new name is replaced.
+  Status MoveTo(const std::string& path);
   // Unlinks and unlocks it.
   void Remove();
   // In a child: forgets it without unlinking.

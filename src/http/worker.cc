@@ -1,8 +1,10 @@
 #include "http/worker.h"
 
+#include <signal.h>
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "core/admission.h"
@@ -15,6 +17,7 @@ namespace ub {
 namespace {
 
 constexpr uint32_t kDefaultPool = 0;
+constexpr uint64_t kOrphanGraceNs = 50'000'000;
 
 uint64_t RandomSeed() {
   uint64_t seed = 0;
@@ -36,7 +39,8 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       group_(*child->shm, child->row, kDefaultPool, child->worker_id),
       pool_(loop_.get(), child->shm, child->row),
       access_log_(loop_.get()),
-      drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this) {
+      drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this),
+      orphan_grace_(&loop_->timers(), &Worker::OnOrphanGrace, this) {
   context_.loop = loop_.get();
   context_.shm = child->shm;
   context_.row = child->row;
@@ -64,13 +68,17 @@ int Worker::Run() {
     return 1;
   }
   FollowOwners();
+  SendReady();
+  context_.counters->config_ack.store(child_->generation, std::memory_order_release);
+  loop_->Run();
+  return 0;
+}
+
+void Worker::SendReady() {
   Message ready;
   ready.type = MessageType::kReady;
   ready.arg = child_->generation;
   (void)child_->channel.Send(ready);
-  context_.counters->config_ack.store(child_->generation, std::memory_order_release);
-  loop_->Run();
-  return 0;
 }
 
 void Worker::TurnBegins() {
@@ -131,18 +139,36 @@ void Worker::OnChannel(void* self, unsigned) {
     if (!message) {
       // The master is gone: finish what is under way and leave, so that nobody holds the port as an orphan.
       worker->channel_watcher_.Unwatch();
-      Log(LogLevel::kWarn, "the master is gone, draining");
-      Message all;
-      for (ListenSocket& socket : worker->child_->sockets->sockets()) {
-        all.payload.append(reinterpret_cast<const char*>(&socket.index), sizeof socket.index);
-      }
-      worker->RemoveSockets(all);
-      worker->Drain(worker->context_.config->timeout.drain_ms);
+      worker->OnMasterGone();
       return;
     }
     if (!message->has_value()) return;
     worker->Handle(std::move(**message));
   }
+}
+
+// Nobody hands the sockets on any more, and all workers are about to close them: as in a quit, new connections are
+// refused first, handshakes under way get a moment, and then everybody empties every queue.
+void Worker::OnMasterGone() {
+  Log(LogLevel::kWarn, "the master is gone, draining");
+  // During an upgrade the other master goes on with them.
+  if (child_->peer_master != 0 && (kill(child_->peer_master, 0) == 0 || errno == EPERM)) {
+    Drain(context_.config->timeout.drain_ms);
+    return;
+  }
+  for (const ListenSocket& socket : child_->sockets->sockets()) {
+    if (!socket.passed) (void)RefuseNewConnections(socket.fd.get());
+  }
+  orphan_grace_.Set(loop_->now_ns() + kOrphanGraceNs);
+}
+
+void Worker::OnOrphanGrace(void* self) {
+  auto* worker = static_cast<Worker*>(self);
+  worker->listeners_.clear();
+  for (const ListenSocket& socket : worker->child_->sockets->sockets()) {
+    Listener(worker->loop_.get(), socket.fd.get(), worker).Drain();
+  }
+  worker->Drain(worker->context_.config->timeout.drain_ms);
 }
 
 void Worker::Handle(Message message) {
@@ -162,8 +188,17 @@ void Worker::Handle(Message message) {
     case MessageType::kDrain:
       Drain(message.arg);
       return;
+    case MessageType::kResume:
+      context_.draining = false;
+      drain_deadline_.Cancel();
+      if (!message.fds.empty()) TakeConfig(std::move(message.fds[0]), message.arg);
+      SendReady();
+      return;
     case MessageType::kStop:
       loop_->Stop();
+      return;
+    case MessageType::kPeerMaster:
+      child_->peer_master = static_cast<pid_t>(message.arg);
       return;
     case MessageType::kReopen:
       access_log_.Flush();
@@ -250,6 +285,8 @@ void Worker::Drain(uint64_t deadline_ms) {
   if (!context_.draining) {
     context_.draining = true;
     FollowOwners();
+    // The others have them. A copy here would keep an address in use that is removed later.
+    child_->sockets->sockets().clear();
   }
   drain_deadline_.Set(loop_->now_ns() + deadline_ms * 1'000'000);
   LeaveIfDone();

@@ -35,6 +35,8 @@ class Worker final : public ListenerHandler, public ServerOwner {
 
   static void OnChannel(void* self, unsigned what);
   static void OnDrainDeadline(void* self);
+  static void OnOrphanGrace(void* self);
+  void OnMasterGone();
   void TurnBegins();
   void Handle(Message message);
   void TakeConfig(UniqueFd memfd, uint64_t generation);
@@ -46,6 +48,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   void Drain(uint64_t deadline_ms);
   void LeaveIfDone();
   void Acknowledge(std::string error);
+  void SendReady();
 
   ChildContext* const child_;
   std::unique_ptr<EventLoop> loop_;
@@ -54,7 +57,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   AccessLog access_log_;
   WorkerContext context_;
   FdWatcher channel_watcher_;
-  Timer drain_deadline_;
+  Timer drain_deadline_, orphan_grace_;
   std::vector<OpenListener> listeners_;
   std::vector<std::unique_ptr<Http1Server>> servers_;
 };

@@ -119,6 +119,10 @@ Status Controller::ApplyBackends() {
   Status status = table_.Apply(kDefaultPool, *specs);
   checker_.Configure(child_->config);
   if (!status.ok() && status.retryable()) {
+    // An idle worker sleeps and has not seen the table that lacks what was removed.
+    Message wake;
+    wake.type = MessageType::kWakeWorkers;
+    (void)child_->channel.Send(wake);
     retry_.Set(loop_->now_ns() + kRetryNs);
     return Status::Ok();
   }

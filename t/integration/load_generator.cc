@@ -18,7 +18,7 @@ std::string LoadReport::Summary() const {
 
 void LoadGenerator::Start() {
   for (int i = 0; i < options_.connections; ++i) {
-    threads_.emplace_back([this, i] { Run(static_cast<uint32_t>(i)); });
+    threads_.emplace_back([this, i] { Run(options_.first_index + static_cast<uint32_t>(i)); });
   }
 }
 
@@ -41,6 +41,7 @@ void LoadGenerator::Run(uint32_t index) {
     Client client(to_);
     if (!client.connected()) {
       ++report.failed;
+      ++report.wrong;
       if (report.first_failure.empty()) report.first_failure = "cannot connect";
       continue;
     }
@@ -54,6 +55,7 @@ void LoadGenerator::Run(uint32_t index) {
   report_.sent += report.sent;
   report_.answered += report.answered;
   report_.failed += report.failed;
+  report_.wrong += report.wrong;
   report_.closed += report.closed;
   report_.asked_to_close += report.asked_to_close;
   for (const auto& [status, count] : report.statuses) report_.statuses[status] += count;
@@ -90,6 +92,10 @@ bool LoadGenerator::OneRequest(Client& client, uint64_t id, LoadReport* report) 
   if (response.status != 0) ++report->statuses[response.status];
   if (!wrong.empty() || !client.reader().buffered().empty()) {
     ++report->failed;
+    const bool ended = response.result == ReadResult::kClosed ||
+                       response.result == ReadResult::kTruncated ||
+                       response.result == ReadResult::kReset;
+    if (!ended) ++report->wrong;
     const bool before_answer = response.result == ReadResult::kClosed ||
                                (response.result == ReadResult::kReset && response.status == 0);
     if (before_answer) ++report->closed;

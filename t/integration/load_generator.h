@@ -18,6 +18,7 @@ namespace ub::itest {
 
 struct LoadOptions {
   int connections = 16;
+  uint32_t first_index = 0;   // of its connections: loads beside each other want ids of their own
   bool posts = true;          // a third of the requests, with Content-Length or chunked
   size_t most_bytes = 32768;  // bodies are of 0 to this many bytes
   bool reconnect = false;  // go on with a new connection after a failure; otherwise the thread ends
@@ -28,6 +29,7 @@ struct LoadReport {
   uint64_t sent = 0;
   uint64_t answered = 0;  // whole and right, with an accepted status
   uint64_t failed = 0;    // anything else
+  uint64_t wrong = 0;  // of those: not a connection that ended, but no connection or another answer
   uint64_t closed =
       0;  // connections that the server ended: idle, or at a request before a byte of its answer
   uint64_t asked_to_close = 0;  // answers with Connection: close

@@ -89,8 +89,7 @@ bool Proxy::Start() {
 
 bool Proxy::Spawn() {
   WriteConfig(config_);
-  const std::string binary = BinaryPath(), path = config_path();
-  std::vector<std::string> arguments{binary, "-c", path};
+  std::vector<std::string> arguments{binary_, "-c", config_path()};
   arguments.insert(arguments.end(), arguments_.begin(), arguments_.end());
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
@@ -103,6 +102,7 @@ bool Proxy::Spawn() {
     dup2(in.get(), 0);
     dup2(log.get(), 1);
     dup2(log.get(), 2);
+    if (before_exec_) before_exec_();
     execv(argv[0], argv.data());
     perror("cannot start the binary under test");
     _exit(127);
@@ -129,6 +129,8 @@ bool Proxy::WaitServing() {
 
 bool Proxy::AttachSegment() {
   if (Attached()) return true;
+  // Until it has become the balancer, its descriptors are this process's: other segments among them.
+  if (!TitleOf(master_).starts_with("ultrabalancer: master")) return false;
   const std::string dir = "/proc/" + std::to_string(master_) + "/fd";
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
@@ -176,6 +178,28 @@ bool Proxy::Reload(const ConfigFile& config) {
   }
   config_ = next;
   return WaitConfiguredWorkers();
+}
+
+pid_t Proxy::Upgrade() {
+  const std::string pid_file = config_.values().at("pid_file");
+  const size_t before = Log().size();
+  const auto successor = [&] { return static_cast<pid_t>(atoi(ReadFile(pid_file).c_str())); };
+  Signal(SIGUSR2);
+  const bool serves = WaitFor([&] {
+    return Contains(std::string_view(ReadFile(dir_.Path("stderr.log"))).substr(before),
+                    ") serves; WINCH");
+  });
+  Remember();
+  if (!serves || successor() == master_ || !Alive(successor())) return 0;
+  seen_.insert(successor());
+  for (const pid_t pid : ChildrenOf(successor())) seen_.insert(pid);
+  return successor();
+}
+
+void Proxy::Follow(pid_t successor) {
+  WaitExit();
+  master_ = successor;
+  reaped_ = false;
 }
 
 bool Proxy::WaitConfiguredWorkers() {
@@ -244,10 +268,16 @@ void Proxy::KillLeftovers() {
   }
   // Whoever is left was adopted by this process and not yet waited for, so its pid is not anybody
   // else's.
-  for (const pid_t pid : ChildrenOf(getpid())) {
-    if (!seen_.contains(pid)) continue;
-    if (Alive(pid)) kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
+  // (A master that is killed here leaves its children to this process: hence the second look.)
+  for (bool found = true; found;) {
+    found = false;
+    for (const pid_t pid : ChildrenOf(getpid())) {
+      if (!seen_.contains(pid)) continue;
+      for (const pid_t child : ChildrenOf(pid)) seen_.insert(child);
+      if (Alive(pid)) kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+      found = true;
+    }
   }
   seen_.clear();
   segment_.reset();

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <csignal>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -66,12 +67,21 @@ class Proxy {
   // True when every worker serves; a failed start is reported as a failure of the test, with the
   // log.
   bool Start();
+  // Another program than the binary under test: its copy, which a test replaces.
+  void UseBinary(std::string path) { binary_ = std::move(path); }
+  // Runs in the master's process just before it becomes the balancer (environment, descriptors).
+  void BeforeExec(std::function<void()> prepare) { before_exec_ = std::move(prepare); }
   // Sends the signal to the master and waits for its end; the exit status (128 + signal where one
   // ended it).
   int Stop(int signal = SIGTERM, Millis limit = kLimit);
   // Waits for the master's end.
   int WaitExit(Millis limit = kLimit);
   void Signal(int signal) { kill(master_, signal); }
+  // USR2, and waits until the new master serves; its pid, 0 where it does not come to that. Both are
+  // watched from here on; master() stays the old one until Follow.
+  pid_t Upgrade();
+  // The old master is gone: this one counts now.
+  void Follow(pid_t successor);
   // Writes the configuration, sends HUP, waits until every live process works by it.
   bool Reload(const ConfigFile& config);
   void WriteConfig(const ConfigFile& config);
@@ -113,6 +123,8 @@ class Proxy {
 
   ConfigFile config_;
   std::vector<std::string> arguments_;
+  std::string binary_ = BinaryPath();
+  std::function<void()> before_exec_;
   TempDir dir_;
   bool pick_port_;
   pid_t master_ = -1;

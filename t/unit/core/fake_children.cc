@@ -124,6 +124,10 @@ class FakeWorker {
         return;
       case MessageType::kDrain:
         return Drain(message.arg);
+      case MessageType::kResume:
+        draining_ = false;
+        TakeConfig(message);
+        return Send(MessageType::kReady, context_.generation, "");
       case MessageType::kStop:
         stop_ = true;
         return;

@@ -237,5 +237,60 @@ TEST_F(ListenSocketsTest, AFileInTheWayIsLeftAlone) {
   EXPECT_EQ(sockets_.Open(Unix(std::string(200, 'x')), 1, 100).code(), StatusCode::kTooLarge);
 }
 
+TEST_F(ListenSocketsTest, SocketsThatWerePassedInAreMatchedByAddress) {
+  const auto passed = [](const ListenConfig& address, bool both) {
+    ListenSockets opened;
+    const bool v6 = address.address.find(':') != std::string::npos;
+    UniqueFd fd(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int only6 = both ? 0 : 1;
+    sockaddr_in6 at6{};
+    at6.sin6_family = AF_INET6;
+    inet_pton(AF_INET6, address.address.c_str(), &at6.sin6_addr);
+    sockaddr_in at4{};
+    at4.sin_family = AF_INET;
+    inet_pton(AF_INET, address.address.c_str(), &at4.sin_addr);
+    if (v6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6));
+    EXPECT_EQ(
+        bind(fd.get(),
+             v6 ? reinterpret_cast<const sockaddr*>(&at6) : reinterpret_cast<const sockaddr*>(&at4),
+             v6 ? sizeof(at6) : sizeof(at4)),
+        0);
+    EXPECT_EQ(listen(fd.get(), 16), 0);
+    return fd;
+  };
+  std::vector<UniqueFd> fds;
+  fds.push_back(passed(Tcp(0), false));
+  fds.push_back(passed(Tcp(0, "::"), true));
+  fds.push_back(passed(Tcp(0, "::"), false));
+  const uint16_t v4 = BoundPort(fds[0].get()), both = BoundPort(fds[1].get()),
+                 v6 = BoundPort(fds[2].get());
+  EXPECT_FALSE(sockets_.TakePassed(Tcp(v4, "127.0.0.2"), &fds, 64)) << "another address";
+  EXPECT_FALSE(sockets_.TakePassed(Tcp(v4, "0.0.0.0"), &fds, 64)) << "it takes only a part";
+  EXPECT_FALSE(sockets_.TakePassed(Tcp(v6, "0.0.0.0"), &fds, 64)) << "IPv6 only";
+  EXPECT_FALSE(sockets_.TakePassed(Unix(directory_ + "/s"), &fds, 64));
+  EXPECT_TRUE(sockets_.TakePassed(Tcp(v4), &fds, 64));
+  EXPECT_TRUE(sockets_.TakePassed(Tcp(both, "0.0.0.0"), &fds, 64)) << "it takes IPv4 too";
+  EXPECT_TRUE(sockets_.TakePassed(Tcp(v6, "::"), &fds, 64));
+  EXPECT_FALSE(sockets_.TakePassed(Tcp(v4), &fds, 64)) << "taken once";
+  ASSERT_EQ(sockets_.sockets().size(), 3u);
+  for (const ListenSocket& socket : sockets_.sockets()) EXPECT_TRUE(socket.shared && socket.passed);
+  EXPECT_TRUE(sockets_.Grow(Tcp(v4), 8, 64).ok());
+  EXPECT_EQ(sockets_.sockets().size(), 3u) << "there is one, and it cannot be had twice";
+}
+
+TEST_F(ListenSocketsTest, WhatListensNoMoreRefusesWhoeverHoldsACopy) {
+  ASSERT_TRUE(sockets_.Open(Tcp(0), 4, 64).ok());
+  const uint16_t port = PortOf(sockets_);
+  std::vector<UniqueFd> copies;
+  for (const ListenSocket& socket : sockets_.sockets())
+    copies.emplace_back(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 3));
+  std::vector<ListenSocket> removed = sockets_.Remove(Tcp(0).text);
+  StopListening(removed);
+  sockets_.Forget(std::move(removed));
+  EXPECT_FALSE(Connected(StartConnect(port).get(), 100));
+  ASSERT_TRUE(sockets_.Open(Tcp(port), 4, 64).ok()) << "beside the copies";
+  for (int i = 0; i < 32; ++i) EXPECT_TRUE(Connected(StartConnect(port).get(), 1000));
+}
+
 }  // namespace
 }  // namespace ub

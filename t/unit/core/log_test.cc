@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -81,6 +82,31 @@ TEST_F(LogTest, LinesOfSeveralProcessesDoNotTear) {
   int count = 0;
   for (; std::getline(lines, line); ++count) ASSERT_TRUE(std::regex_match(line, whole)) << line;
   EXPECT_EQ(count, 2000);
+}
+
+TEST_F(LogTest, AFullDiskCostsLinesAndSaysHowMany) {
+  const UniqueFd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+  ASSERT_TRUE(full.valid());
+  const UniqueFd said(memfd_create("stderr", MFD_CLOEXEC));
+  const UniqueFd stderr_copy(dup(2));
+  dup2(said.get(), 2);
+  SetLogFd(full.get());
+  Log(LogLevel::kError, "one");
+  Log(LogLevel::kError, "two");
+  dup2(stderr_copy.get(), 2);
+  SetLogFd(fd_.get());
+  Log(LogLevel::kError, "three");
+  Log(LogLevel::kError, "four");
+  const std::string text = Text();
+  const size_t lost = text.find("2 lines of the log were lost here\n");
+  ASSERT_NE(lost, std::string::npos) << text;
+  EXPECT_GT(text.find("three\n"), lost);
+  EXPECT_NE(text.find("four\n"), std::string::npos);
+  EXPECT_EQ(text.find("lost", lost + 34), std::string::npos) << "said once";
+  std::string line(4096, '\0');
+  line.resize(static_cast<size_t>(pread(said.get(), line.data(), line.size(), 0)));
+  EXPECT_NE(line.find("cannot write its log: No space left on device"), std::string::npos) << line;
+  EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "said once";
 }
 
 }  // namespace

@@ -341,12 +341,28 @@ TEST_F(MasterTest, TheDaemonsCommandFailsWithIt) {
   EXPECT_NE(Output().find("already in use"), std::string::npos);
 }
 
-TEST_F(MasterTest, UnfinishedSignalsSaySo) {
+TEST_F(MasterTest, WinchDrainsTheWorkersAndHupBringsThemBack) {
+  if (isatty(0) || isatty(1)) GTEST_SKIP() << "in a terminal WINCH means that the window changed";
+  Start(BaseConfig(2));
+  UniqueFd held = Connect(port_);
+  const Answer before = Ask(held.get());
+  ASSERT_NE(before.worker, -1);
+  Signal(SIGWINCH);
+  ASSERT_TRUE(WaitFor([&] { return Children().size() == 2; })) << "controller and who has a client";
+  const UniqueFd waits = Connect(port_);
+  EXPECT_TRUE(waits.valid()) << "the queue is open";
+  Signal(SIGHUP);
+  EXPECT_NE(Ask(waits.get()).worker, -1);
+  ASSERT_TRUE(WaitFor([&] { return Children().size() == 3; }));
+  EXPECT_EQ(Ask(held.get()).pid, before.pid) << "called back in the middle of its drain";
+  Signal(SIGTERM);
+  EXPECT_EQ(WaitExit(), 0);
+}
+
+TEST_F(MasterTest, AnUpgradeThatIsNotPossibleSaysSo) {
   Start(BaseConfig(1));
   Signal(SIGUSR2);
-  EXPECT_TRUE(WaitLog("USR2"));
-  Signal(SIGWINCH);
-  EXPECT_TRUE(WaitLog("WINCH"));
+  EXPECT_TRUE(WaitLog("USR2: no upgrade"));
   EXPECT_NE(AskFresh(port_).worker, -1);
 }
 
