@@ -295,10 +295,14 @@ void ListenSockets::Restore(std::vector<ListenSocket> removed) {
 }
 
 void ListenSockets::Forget(std::vector<ListenSocket> removed) {
+  const uint64_t now = MonotonicMs();
   for (const ListenSocket& socket : removed) {
     std::erase(removed_, socket.index);
     const uint16_t port = BoundPort(socket.fd.get());
-    if (port != 0) released_.push_back({port, MonotonicMs()});
+    std::erase_if(released_, [&](const Released& released) {
+      return released.port == port || now - released.at_ms >= kReleasedMs;
+    });
+    if (port != 0) released_.push_back({port, now});
   }
 }
 

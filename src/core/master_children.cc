@@ -19,6 +19,8 @@ namespace {
 constexpr uint64_t kStableMs = 2000;  // a child that lived this long did not die "again soon"
 constexpr uint64_t kBackOffMs = 100;  // before the second start in a row; doubles
 constexpr uint64_t kMaxBackOffMs = 5000;
+// After a SIGKILL, which is somebody's will and not a fault that comes again by itself.
+constexpr uint64_t kMaxBackOffKilledMs = 100;
 constexpr uint64_t kForkRetryMs = 1000;
 constexpr int kReceiveBatch = 64;
 constexpr size_t kListenerBatch = Channel::kMaxFds;
@@ -206,7 +208,9 @@ void Master::OnDeath(const Child& dead, int wait_status) {
   ++seat.deaths;
   seat.due_ms = 0;
   if (seat.deaths > 1) {
-    const uint64_t pause = std::min(kMaxBackOffMs, kBackOffMs << std::min(seat.deaths - 2, 10u));
+    const bool killed = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+    const uint64_t pause = std::min(killed ? kMaxBackOffKilledMs : kMaxBackOffMs,
+                                    kBackOffMs << std::min(seat.deaths - 2, 10u));
     seat.due_ms = now + pause;
     Log(LogLevel::kWarn, "{} died {} times in a row: started again in {} ms", name, seat.deaths,
         pause);
@@ -273,6 +277,8 @@ void Master::Handle(Child& child, const Message& message) {
       }
       break;
     case MessageType::kWakeWorkers:
+      // Whoever makes its workers look at the owners claims them first: another master may have.
+      RebalanceOwners();
       for (const auto& worker : children_) {
         if (worker->kind != ChildKind::kWorker) continue;
         Message wake;

@@ -59,10 +59,6 @@ void ServiceManager::Stopping(std::string_view status) {
   Send(fmt::format("STOPPING=1\nSTATUS={}", OneLine(status)));
 }
 
-void ServiceManager::Say(std::string_view status) {
-  Send(fmt::format("STATUS={}", OneLine(status)));
-}
-
 void ServiceManager::Alive() { Send("WATCHDOG=1"); }
 
 void ServiceManager::Send(std::string_view text) {

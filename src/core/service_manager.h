@@ -25,7 +25,6 @@ class ServiceManager {
   // RELOADING=1 with the time that Type=notify-reload asks for; Ready ends it.
   void Reloading();
   void Stopping(std::string_view status);
-  void Say(std::string_view status);
   void Alive();  // WATCHDOG=1
   // How often Alive() is due: half of what systemd waits for; 0: never.
   uint64_t watchdog_ms() const { return watchdog_ms_; }

@@ -190,6 +190,21 @@ TEST_F(MasterFaultsTest, AWorkerThatDiesInItsDrainIsNotReplaced) {
   EXPECT_EQ(PidOf("worker 1"), victim);
 }
 
+// An operator, or the kernel that wants memory back: no reason to leave the machine without
+// workers.
+TEST_F(MasterFaultsTest, AWorkerThatIsKilledAgainAndAgainIsBackSoon) {
+  Start(BaseConfig(1));
+  for (int i = 0; i < 8; ++i) {
+    const pid_t victim = AskFresh(port_).pid;
+    ASSERT_GT(victim, 0) << i;
+    kill(victim, SIGKILL);
+    ASSERT_TRUE(WaitFor([&] { return !Alive(victim); }));
+    EXPECT_GT(AskFresh(port_).pid, 0) << "the connection waits in the queue: " << i;
+  }
+  EXPECT_NE(Log().find("started again in 100 ms"), std::string::npos);
+  EXPECT_EQ(Log().find("started again in 200 ms"), std::string::npos);
+}
+
 TEST_F(MasterFaultsTest, APidFileThatCannotBeWrittenIsAWarning) {
   Config config = BaseConfig(1);
   config.pid_file = directory_ + "/missing/pid";

@@ -88,6 +88,10 @@ class ControllerTest : public testing::Test {
       auto received = master_.Receive();
       if (!received) return false;
       if (received->has_value()) {
+        if ((*received)->type == MessageType::kWakeWorkers) {
+          ++wakes_;  // it waits for idle workers; says so whenever it tries again
+          continue;
+        }
         *message = std::move(**received);
         return true;
       }
@@ -132,6 +136,7 @@ class ControllerTest : public testing::Test {
   Config config_;
   uint32_t row_ = 0;
   uint64_t generation_ = 1;
+  int wakes_ = 0;
   InstantFactory probes_;
   std::unique_ptr<ChildContext> child_;
   Channel master_;
