@@ -103,7 +103,8 @@ TEST_F(InheritanceTest, AListOfSomebodyElseIsNotTaken) {
 TEST_F(InheritanceTest, SocketsOfTheServiceManagerBeginAtThree) {
   EXPECT_EQ(InChild([&] {
               dup2(tcp_.fd.get(), 3);
-              dup2(segment_.get(), 4);  // not a listening socket
+              const UniqueFd other(memfd_create("not a listening socket", 0));
+              dup2(other.get(), 4);
               setenv("LISTEN_FDS", "2", 1);
               setenv("LISTEN_PID", "1", 1);
               if (!TakeInheritance().passed.empty()) return 1;  // another process's

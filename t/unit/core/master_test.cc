@@ -124,7 +124,7 @@ TEST_F(MasterTest, ACrashLoopBacksOff) {
   Start(config);
   for (int i = 0; i < 4; ++i) {
     const pid_t pid = PidOf("worker 0");
-    kill(pid, SIGKILL);
+    kill(pid, SIGTRAP);  // as a crash; a SIGKILL is somebody's will
     ASSERT_TRUE(WaitFor([&] { return PidOf("worker 0") != pid; }));
   }
   EXPECT_TRUE(WaitLog("worker 0 died 4 times in a row: started again in 400 ms"));
