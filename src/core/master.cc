@@ -208,7 +208,7 @@ void Master::LeaveMaybe() {
 
 void Master::DrainWorker(Child& child) {
   child.draining = true;
-  child.resumed = false;
+  child.resumed = 0;
   shm_->row(child.row).state.store(static_cast<uint32_t>(RowState::kDraining));
   Message drain;
   drain.type = MessageType::kDrain;
@@ -223,7 +223,7 @@ void Master::DrainWorker(Child& child) {
 void Master::ResumeWorker(Child& child) {
   Log(LogLevel::kInfo, "worker {} (pid {}) serves on", child.worker_id, child.pid);
   child.draining = false;
-  child.resumed = true;
+  child.resumed = generation_;
   child.ready = false;
   child.kill_at_ms = 0;
   shm_->row(child.row).state.store(static_cast<uint32_t>(RowState::kLive));

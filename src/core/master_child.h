@@ -29,7 +29,8 @@ struct MasterChild {
   std::string refusal;       // why it refused the newest one
   bool ready = false, draining = false;
   bool stopped = false;  // by SIGSTOP or a debugger: its sockets are lent to the others
-  bool resumed = false;  // called back while it drained, and not heard of since
+  uint64_t resumed = 0;  // generation with which it was called back and has not yet said that it
+                         // serves; 0: it was not
 };
 
 // A place that a child should fill, and how often it died there lately.

@@ -186,7 +186,7 @@ void Master::OnDeath(const Child& dead, int wait_status) {
   shm_->ReleaseRow(dead.row);
   const std::string name = NameOf(dead.kind, dead.worker_id);
   const bool leaving = phase_ == Phase::kQuitting || phase_ == Phase::kStopping;
-  const bool expected = (leaving || dead.draining || dead.resumed) && WIFEXITED(wait_status);
+  const bool expected = (leaving || dead.draining || dead.resumed != 0) && WIFEXITED(wait_status);
   Log(expected ? LogLevel::kInfo : LogLevel::kError, "{} (pid {}) {}", name, dead.pid,
       HowItDied(wait_status));
   // Also while a quit empties the queues.
@@ -263,8 +263,9 @@ bool Master::AllReady() const {
 void Master::Handle(Child& child, const Message& message) {
   switch (message.type) {
     case MessageType::kReady:
+      if (message.arg < child.resumed) break;  // from before it drained
       child.ready = true;
-      child.resumed = false;
+      child.resumed = 0;
       child.acked = message.arg;
       RebalanceOwners();
       if (phase_ == Phase::kStarting && AllReady()) NowServing();
