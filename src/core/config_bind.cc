@@ -59,6 +59,7 @@ class Binder {
   void CheckTogether();
   void CheckHealth();
   void CheckAdmin();
+  void CheckProxyProtocol();
   void WarnNotInForce();
 
   const ConfigNode& root_;
@@ -194,9 +195,18 @@ void Binder::CheckAdmin() {
   }
 }
 
+void Binder::CheckProxyProtocol() {
+  const ProxyProtocolConfig& proxy = result_.config.proxy_protocol;
+  if (!proxy.accept || !proxy.trust.empty()) return;
+  Problem(PositionOf("proxy_protocol.accept"),
+          "proxy_protocol.accept: nobody is trusted to send one (set proxy_protocol.trust to the "
+          "addresses of the proxies in front)");
+}
+
 void Binder::CheckTogether() {
   CheckHealth();
   CheckAdmin();
+  CheckProxyProtocol();
 }
 
 void Binder::WarnNotInForce() {

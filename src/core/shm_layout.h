@@ -13,7 +13,7 @@
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 2;
+inline constexpr uint32_t kShmLayoutVersion = 3;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -21,6 +21,10 @@ inline constexpr uint32_t kAnyRow = UINT32_MAX - 1;
 
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+// The gauges of client addresses that each process has (core/client_places.h).
+inline constexpr uint32_t kClientLevels = 4;
+inline constexpr uint32_t kClientWidth = 8192;
 
 // Capacities, fixed when the segment is made.
 struct ShmLimits {
@@ -36,7 +40,7 @@ struct alignas(kCacheLine) ShmHeader {
   uint32_t total_processes, total_backends, total_sockets, total_rate_entries;
   uint64_t total_bytes;
   uint64_t created_unix_ms;
-  char rate_secret[192];  // random; what the rate limiter's hashes are made with
+  char rate_secret[192];  // random; what hashes of what clients choose are made with
   // Bumped by the controller after each change of the backend table; workers rebuild their view.
   alignas(kCacheLine) std::atomic<uint64_t> table_version;
   // Slots at or above this index were never used (it only grows): bounds every scan.
@@ -47,6 +51,8 @@ struct alignas(kCacheLine) ShmHeader {
   std::atomic<uint64_t> owner_version;
   // Newest configuration that the master handed out.
   std::atomic<uint64_t> config_generation;
+  // Set with the first client address that was counted: without it the gauges need no zeroing.
+  std::atomic<uint32_t> client_gauges_used;
   // Bit r set: row r belongs to a living process and its gauges count.
   alignas(kCacheLine) std::atomic<uint64_t> live_rows[16];
 };

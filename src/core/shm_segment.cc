@@ -22,7 +22,7 @@ static_assert(sizeof(ShmHeader::rate_secret) == RateTable::kSecretBytes);
 // Byte offsets of the regions; a pure function of the capacities, so that Attach can check what it
 // finds.
 struct Layout {
-  size_t rows, owners, slots, in_flight, idle, tickets, counters, rate_words, total;
+  size_t rows, owners, slots, in_flight, idle, tickets, counters, rate_words, clients, total;
   size_t stride;
 };
 
@@ -48,6 +48,8 @@ Layout ComputeLayout(const ShmLimits& limits) {
   layout.counters = place(sizeof(BackendCounters) * limits.processes * limits.backends);
   layout.rate_words =
       place(sizeof(std::atomic<uint64_t>) * RateTable::WordsFor(limits.rate_entries));
+  layout.clients =
+      place(sizeof(std::atomic<uint32_t>) * kClientLevels * kClientWidth * limits.processes);
   layout.total = Align(offset, 4096);
   return layout;
 }
@@ -150,6 +152,7 @@ ShmSegment& ShmSegment::operator=(ShmSegment&& other) noexcept {
   tickets_ = std::exchange(other.tickets_, nullptr);
   counters_ = std::exchange(other.counters_, nullptr);
   rate_words_ = std::exchange(other.rate_words_, nullptr);
+  clients_ = std::exchange(other.clients_, nullptr);
   return *this;
 }
 
@@ -176,6 +179,7 @@ void ShmSegment::SetPointers(const ShmLimits& limits) {
   tickets_ = gauges(layout.tickets);
   counters_ = reinterpret_cast<BackendCounters*>(bytes + layout.counters);
   rate_words_ = reinterpret_cast<std::atomic<uint64_t>*>(bytes + layout.rate_words);
+  clients_ = gauges(layout.clients);
 }
 
 RateTable ShmSegment::rate_table() const {
@@ -238,6 +242,11 @@ void ShmSegment::ZeroGauges(uint32_t r) {
     tickets(r, b).store(0);
   }
   row(r).connections.store(0);
+  // Without the flag the pages were never touched, and should not be.
+  if (header_->client_gauges_used.load() == 0) return;
+  for (uint32_t place = 0; place < kClientLevels * kClientWidth; ++place) {
+    client_gauge(r, place).store(0, std::memory_order_relaxed);
+  }
 }
 
 }  // namespace ub

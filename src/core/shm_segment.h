@@ -3,7 +3,7 @@
 //
 // Owner: the master, for its life; children hold the inherited mapping for theirs. No lock
 // anywhere. Regions: header, process rows, socket owners, backend slots, in-flight gauges,
-// half-open tickets, idle gauges, backend counters, rate limiter. Gauges are u32 [process][backend], rows padded
+// half-open tickets, idle gauges, backend counters, rate limiter, client addresses. Gauges are u32 [process][backend], rows padded
 // to cache lines: a row has one writer. Untouched pages cost nothing.
 #ifndef UB_CORE_SHM_SEGMENT_H_
 #define UB_CORE_SHM_SEGMENT_H_
@@ -53,6 +53,10 @@ class ShmSegment {
   std::atomic<uint32_t>& idle(uint32_t r, uint32_t b) const { return idle_[r * stride_ + b]; }
   BackendCounters& counters(uint32_t r, uint32_t b) const {
     return counters_[size_t{r} * backends() + b];
+  }
+  // A gauge of client addresses in process `r` (core/client_places.h).
+  std::atomic<uint32_t>& client_gauge(uint32_t r, uint32_t place) const {
+    return clients_[size_t{r} * kClientLevels * kClientWidth + place];
   }
   // The rate limiter's buckets. Nobody's: every worker swaps words of it.
   RateTable rate_table() const;
@@ -106,6 +110,7 @@ class ShmSegment {
   std::atomic<uint32_t>* idle_ = nullptr;
   BackendCounters* counters_ = nullptr;
   std::atomic<uint64_t>* rate_words_ = nullptr;
+  std::atomic<uint32_t>* clients_ = nullptr;
 };
 
 }  // namespace ub

@@ -70,7 +70,11 @@ bool Listener::AcceptOne() {
     case ETIMEDOUT:
       return true;
     default:  // descriptors or memory have run out, or the socket cannot accept at all
-      Log(LogLevel::kWarn, "accept paused: {}", Status::System("accept", error).detail());
+      // It may pause a hundred times a second for as long as there are none.
+      if (loop_->now_ns() - warned_ns_ >= kWarnNs) {
+        warned_ns_ = loop_->now_ns();
+        Log(LogLevel::kWarn, "accept paused: {}", Status::System("accept", error).detail());
+      }
       Pause();
       return false;
   }

@@ -30,6 +30,7 @@ class Listener {
  public:
   static constexpr int kBatch = 64;
   static constexpr uint64_t kPauseNs = 10'000'000;
+  static constexpr uint64_t kWarnNs = 1'000'000'000;
 
   Listener(EventLoop* loop, int fd, ListenerHandler* handler);
   Status Start();
@@ -50,6 +51,7 @@ class Listener {
   FdWatcher watcher_;
   Timer resume_;
   bool paused_ = false;
+  uint64_t warned_ns_ = 0;
 };
 
 }  // namespace ub

@@ -112,6 +112,12 @@ void PutForwarded(const HeaderList& headers, const ClientInfo& peer, const Clien
   pen->Field("X-Forwarded-Host", host);
 }
 
+// RFC 9110 section 7.6.3: the version in which the message came, and who passes it on (a name, no version of ours). A line of its
+// own behind those that are there is the same as one more element.
+void PutVia(int minor_version, Pen* pen) {
+  pen->Field("Via", minor_version == 0 ? "1.0 ultrabalancer" : "1.1 ultrabalancer");
+}
+
 constexpr size_t kOwnFieldsBytes = 512;  // names and fixed values of every field that the proxy adds
 
 }  // namespace
@@ -163,6 +169,7 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
   }
   if (settings.x_forwarded) PutForwarded(head->headers, peer, client, host, &pen);
   if (settings.x_request_id) pen.Field("X-Request-ID", request_id);
+  if (settings.via) PutVia(head->minor_version, &pen);
   if (head->upgrade) pen.Field("Connection", "upgrade");
   PutFraming({head->body, head->content_length}, &pen);
   pen.Put("\r\n");
@@ -170,7 +177,7 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
 }
 
 void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
-                            std::string_view request_id, Buffer* out) {
+                            std::string_view request_id, bool via, Buffer* out) {
   RemoveHopByHop(&head->headers, connection == ConnectionOption::kUpgrade);
   Pen pen(out->Reserve(head->reason.size() + FieldBytes(head->headers) + request_id.size() + kOwnFieldsBytes));
   pen.Put("HTTP/1.1 ");
@@ -184,6 +191,7 @@ void WriteForwardedResponse(ResponseHead* head, const Framing& framing, Connecti
     pen.Field(field.name, field.value);
   }
   if (!request_id.empty()) pen.Field("X-Request-ID", request_id);
+  if (via) PutVia(head->minor_version, &pen);
   PutFraming(framing, &pen);
   if (connection == ConnectionOption::kClose) pen.Put("Connection: close\r\n");
   if (connection == ConnectionOption::kKeepAlive) pen.Put("Connection: keep-alive\r\n");

@@ -45,8 +45,9 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
 enum class ConnectionOption : uint8_t { kNone, kClose, kKeepAlive, kUpgrade };
 
 // The response head as a client gets it. `head` loses its hop-by-hop fields. `request_id` empty: none is sent.
+// `via`: add Via, with the version that the backend spoke.
 void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
-                            std::string_view request_id, Buffer* out);
+                            std::string_view request_id, bool via, Buffer* out);
 
 // True where a 101 with the fields `answer` switches to what was offered: it names protocols, and each of them stands in
 // `offered`, a list of protocols as in Upgrade (RFC 9110 section 7.8).

@@ -28,13 +28,6 @@ Http1Server::Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd
   client_.peer = peer;
 }
 
-Http1Server::~Http1Server() = default;
-
-Status Http1Server::Start() {
-  SetDeadline(config().timeout.idle_ms);
-  return connection_->Start();
-}
-
 void Http1Server::SetDeadline(uint32_t ms) { connection_->SetDeadline(context_->loop->now_ns() + MsToNs(ms)); }
 
 void Http1Server::OnReadable() {
@@ -52,6 +45,7 @@ void Http1Server::OnReadable() {
 
 bool Http1Server::Round() {
   switch (state_) {
+    case State::kProxyHead: return ReadProxyHead();
     case State::kIdle:
     case State::kHead: return ReadHead();
     case State::kExchange:
@@ -85,10 +79,8 @@ bool Http1Server::ReadHead() {
     return false;
   }
   Add(context_->counters->bytes_received, result.bytes);
-  if (state_ == State::kIdle) {
-    state_ = State::kHead;
-    SetDeadline(config().timeout.header_ms);
-  }
+  if (state_ == State::kIdle) BeginHead();
+  AwaitHead(result.bytes);
   if (in_scratch) return TakeHead(to, result.bytes, true);
   input_.Commit(result.bytes);
   return TakeHead(input_.data(), input_.size(), false);
@@ -96,8 +88,8 @@ bool Http1Server::ReadHead() {
 
 bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   if (state_ == State::kIdle) {  // a pipelined one, there already
-    state_ = State::kHead;
-    SetDeadline(config().timeout.header_ms);
+    BeginHead();
+    AwaitHead(count);
   }
   const LimitsConfig& limits = config().limits;
   const ParseLimits parse_limits{limits.header_bytes, limits.headers, limits.uri_bytes};
@@ -138,7 +130,7 @@ void Http1Server::StartExchange(char* rest, size_t count, bool in_scratch, size_
   if (piece.end) {
     connection_->CancelDeadline();
   } else {
-    SetDeadline(config().timeout.request_ms);
+    BeginBody();
   }
   // The head's slices point into input_ if it was not in the scratch memory: the buffer is held until it was used.
   Buffer whole;
@@ -198,7 +190,7 @@ bool Http1Server::ReadBody() {
     // From here on only the backend is waited for, unless the client does not read what has come of the response.
     if (!connection_->congested()) connection_->CancelDeadline();
   } else {
-    SetDeadline(config().timeout.request_ms);
+    AwaitBody(result.bytes);
     connection_->LookAgain();
   }
   handler_->OnRequestBody(piece.data, piece.end, piece.end ? reader_.trailers() : std::string_view());
@@ -235,6 +227,8 @@ bool Http1Server::DropInput() {
 }
 
 void Http1Server::ResumeBody() {
+  // The time in which the backend took nothing was not the client's.
+  if (!reader_.done() && !tunnel_) BeginBody();
   if (connection_->readable() || tunnel_) OnReadable();
 }
 
@@ -256,6 +250,7 @@ void Http1Server::OnDeadline() {
       Close();
       return;
     case State::kLingering:
+    case State::kProxyHead:
       Close();
       return;
     case State::kHead:

@@ -11,6 +11,7 @@
 #include "event/connection.h"
 #include "http/body.h"
 #include "http/http1_parser.h"
+#include "http/rate_watch.h"
 #include "http/stream.h"
 #include "http/worker_context.h"
 
@@ -29,6 +30,8 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
  public:
   Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer);
   ~Http1Server() override;
+  // Whether this client may have one more connection (or will say in a PROXY head who it is). False: let it go.
+  bool Admit();
   Status Start();
 
   // Nothing is under way on it.
@@ -57,6 +60,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
  private:
   friend class Worker;  // its place in the worker's list
   enum class State : uint8_t {
+    kProxyHead,  // a trusted peer is to say first who the client is
     kIdle,      // between two requests
     kHead,      // part of a head has come
     kExchange,  // a session is at work
@@ -67,6 +71,13 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
 
   // True where another round may find something to do.
   bool Round();
+  // Of a new connection, and of the speed that is asked of it (http1_server_arrival.cc).
+  bool TakeClientPlace();
+  bool ReadProxyHead();
+  void BeginHead();
+  void AwaitHead(size_t came);
+  void BeginBody();
+  void AwaitBody(size_t came);
   bool ReadHead();
   bool ReadBody();
   bool DropInput();
@@ -104,6 +115,9 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   bool tunnel_ = false;         // both sides have switched protocols: no more HTTP here
   uint32_t requests_ = 0;
   uint32_t place_ = 0;          // in the worker's list
+  uint64_t client_key_ = 0;     // its place in context_->places; 0: none was taken
+  uint64_t head_end_ns_ = 0;    // when the head must be whole
+  RateWatch rate_;
   uint64_t progress_ = 0;       // sent bytes when the deadline was last looked at
   StreamHandler* handler_ = nullptr;
   HeadCursor cursor_;

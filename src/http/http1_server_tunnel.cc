@@ -14,7 +14,7 @@ void Http1Server::SwitchProtocols(ResponseHead* head, std::string_view request_i
   writer_.Begin(false);
   reader_.Begin(BodyKind::kUntilClose, 0);
   Buffer out(&context_->loop->buffers());
-  WriteForwardedResponse(head, Framing(), ConnectionOption::kUpgrade, request_id, &out);
+  WriteForwardedResponse(head, Framing(), ConnectionOption::kUpgrade, request_id, config().forwarded.via, &out);
   const std::array<iovec, 2> pieces = {
       {{out.data(), out.size()}, {const_cast<char*>(data.data()), data.size()}}};
   Send(pieces);

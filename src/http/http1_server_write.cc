@@ -39,7 +39,7 @@ void Http1Server::Send(std::span<const iovec> pieces) {
 void Http1Server::SendInterim(ResponseHead* head) {
   if (minor_zero_) return;  // RFC 9110 section 15.2
   Buffer out(&context_->loop->buffers());
-  WriteForwardedResponse(head, Framing(), ConnectionOption::kNone, {}, &out);
+  WriteForwardedResponse(head, Framing(), ConnectionOption::kNone, {}, config().forwarded.via, &out);
   const iovec piece{out.data(), out.size()};
   Send(std::span<const iovec>(&piece, 1));
 }
@@ -70,7 +70,7 @@ void Http1Server::SendHead(ResponseHead* head, std::string_view request_id, std:
   }
   writer_.Begin(chunked);
   Buffer out(&context_->loop->buffers());
-  WriteForwardedResponse(head, framing, option, request_id, &out);
+  WriteForwardedResponse(head, framing, option, request_id, config().forwarded.via, &out);
   std::array<iovec, 1 + BodyWriter::kMaxPieces> pieces;
   pieces[0] = {out.data(), out.size()};
   size_t count = 1;

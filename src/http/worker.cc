@@ -36,6 +36,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       loop_(std::move(loop)),
       group_(*child->shm, child->row, kDefaultPool, child->worker_id),
       pool_(loop_.get(), child->shm, child->row),
+      places_(*child->shm, child->row),
       access_log_(loop_.get()),
       drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this),
       orphan_grace_(&loop_->timers(), &Worker::OnOrphanGrace, this) {
@@ -45,6 +46,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
   context_.counters = &child->shm->row(child->row);
   context_.group = &group_;
   context_.pool = &pool_;
+  context_.places = &places_;
   context_.access_log = &access_log_;
   context_.random = Random(RandomSeed());
   context_.config = child->config;
@@ -93,7 +95,8 @@ void Worker::TurnBegins() {
 
 void Worker::Configure() {
   SetLogLevel(context_.config->logging.level);
-  context_.settings = {NetworkSet(context_.config->forwarded.trust), RequestKey(context_.config->hash_key)};
+  context_.settings = {NetworkSet(context_.config->forwarded.trust), NetworkSet(context_.config->proxy_protocol.trust),
+                       RequestKey(context_.config->hash_key)};
   context_.stages.Configure(*context_.config, *child_->shm, context_.random.Next());
   access_log_.Configure(context_.config->logging, child_->access_log_fd);
   group_.Configure(*context_.config);
@@ -109,6 +112,10 @@ void Worker::GiveBackPlace() { Unreserve(context_.counters->connections); }
 void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer) {
   Add(context_.counters->accepted);
   auto server = std::make_unique<Http1Server>(&context_, this, std::move(fd), PeerAddress::From(peer));
+  if (!server->Admit()) {
+    GiveBackPlace();
+    return;
+  }
   server->place_ = static_cast<uint32_t>(servers_.size());
   if (Status status = server->Start(); !status.ok()) {
     Log(LogLevel::kError, "a connection is dropped: {}", status.ToString());

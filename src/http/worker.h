@@ -54,6 +54,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   std::unique_ptr<EventLoop> loop_;
   UpstreamGroup group_;
   KeepalivePool pool_;
+  ClientPlaces places_;
   AccessLog access_log_;
   WorkerContext context_;
   FdWatcher channel_watcher_;

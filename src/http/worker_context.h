@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/client_places.h"
 #include "core/config.h"
 #include "core/random.h"
 #include "core/shm_segment.h"
@@ -45,8 +46,15 @@ class SessionPool {
 
 // What is worked out from the configuration once a reload, for the beginning of each request.
 struct RequestSettings {
-  NetworkSet trust;     // forwarded.trust
+  NetworkSet trust;        // forwarded.trust
+  NetworkSet proxy_trust;  // proxy_protocol.trust
   RequestKey hash_key;
+};
+
+// Connections beyond limits.connections_per_client, for their line in the log.
+struct RefusedClients {
+  uint64_t logged_ns = 0;
+  uint64_t count = 0;  // since then
 };
 
 struct WorkerContext {
@@ -56,6 +64,8 @@ struct WorkerContext {
   ProcessRow* counters = nullptr;
   UpstreamGroup* group = nullptr;
   KeepalivePool* pool = nullptr;
+  const ClientPlaces* places = nullptr;
+  RefusedClients refused_clients;
   AccessLog* access_log = nullptr;
   Random random{0};
   bool draining = false;

@@ -52,7 +52,7 @@ std::string Request(RequestHead head, const ForwardedConfig& settings = {}, cons
 std::string Response(ResponseHead head, const Framing& framing, ConnectionOption option, std::string_view id = "") {
   BufferPool pool;
   Buffer out(&pool);
-  WriteForwardedResponse(&head, framing, option, id, &out);
+  WriteForwardedResponse(&head, framing, option, id, false, &out);
   return std::string(out.view());
 }
 

@@ -74,6 +74,8 @@ class ProxyTest : public LoopTest, public ServerOwner {
     context_->pool = keepalive_.get();
     access_log_ = std::make_unique<AccessLog>(loop());
     context_->access_log = access_log_.get();
+    places_ = std::make_unique<ClientPlaces>(pool_->shm(), 0);
+    context_->places = places_.get();
     context_->random = Random(1);
     Configure();
     loop()->set_turn_hook([this] { context_->sessions.Recycle(); });
@@ -200,6 +202,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
   std::vector<TcpListener> listeners_;
   std::unique_ptr<KeepalivePool> keepalive_;
   std::unique_ptr<AccessLog> access_log_;
+  std::unique_ptr<ClientPlaces> places_;
   std::unique_ptr<WorkerContext> context_;
   std::vector<std::unique_ptr<Http1Server>> servers_;
   std::deque<Peer> clients_, backends_;

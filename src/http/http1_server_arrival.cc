@@ -1,0 +1,124 @@
+// The arrival half of Http1Server: who a new connection is from (the PROXY protocol), whether that client may have one more,
+// and how fast it must send.
+#include <algorithm>
+#include <array>
+
+#include "core/log.h"
+#include "http/http1_server.h"
+#include "http/proxy_header.h"
+
+namespace ub {
+namespace {
+
+constexpr uint64_t kRefusalLogNs = 1'000'000'000;
+
+}  // namespace
+
+Http1Server::~Http1Server() {
+  if (client_key_ != 0) context_->places->Give(client_key_);
+}
+
+bool Http1Server::Admit() {
+  if (!config().proxy_protocol.accept || !context_->settings.proxy_trust.Contains(client_.peer.bytes())) {
+    return TakeClientPlace();
+  }
+  state_ = State::kProxyHead;
+  return true;
+}
+
+Status Http1Server::Start() {
+  SetDeadline(state_ == State::kProxyHead ? config().timeout.header_ms : config().timeout.idle_ms);
+  return connection_->Start();
+}
+
+bool Http1Server::TakeClientPlace() {
+  const uint32_t limit = config().limits.connections_per_client;
+  const std::string_view address = client_.peer.bytes();
+  // Nobody's address, and those who speak for many clients, are not counted.
+  if (limit == 0 || address.empty() || context_->settings.trust.Contains(address)) return true;
+  const uint64_t key = context_->places->Key(address);
+  if (context_->places->Take(key, limit)) {
+    client_key_ = key;
+    return true;
+  }
+  // One line a second: whoever runs into this limit may do so a hundred thousand times.
+  RefusedClients& refused = context_->refused_clients;
+  refused.count++;
+  if (const uint64_t now = context_->loop->now_ns(); now - refused.logged_ns >= kRefusalLogNs) {
+    std::array<char, PeerAddress::kMaxText> text;
+    Log(LogLevel::kNotice, "client {}: too many connections (limits.connections_per_client); {} refused since the last such line",
+        client_.peer.Text(&text), refused.count);
+    refused = {now, 0};
+  }
+  return false;
+}
+
+bool Http1Server::ReadProxyHead() {
+  char* to = input_.Reserve(kMaxProxyHeadBytes);
+  const IoResult result = connection_->Read(to, kMaxProxyHeadBytes);
+  if (result.state == IoState::kWouldBlock) return false;
+  if (result.state != IoState::kOk) {
+    Close();
+    return false;
+  }
+  Add(context_->counters->bytes_received, result.bytes);
+  input_.Commit(result.bytes);
+  ProxyHead head;
+  const char* reason = "";
+  const ProxyVerdict verdict = ParseProxyHead(input_.view(), &head, &reason);
+  if (verdict == ProxyVerdict::kIncomplete) {
+    connection_->LookAgain();
+    return true;
+  }
+  std::array<char, PeerAddress::kMaxText> text;
+  if (verdict == ProxyVerdict::kBad) {
+    // No answer: whoever is there does not speak HTTP yet.
+    Log(LogLevel::kNotice, "peer {}: {}, closed", client_.peer.Text(&text), reason);
+    Close();
+    return false;
+  }
+  input_.Consume(head.bytes);
+  unparsed_ = !input_.empty();
+  if (head.source) client_.peer = *head.source;
+  client_.tls = head.tls;
+  state_ = State::kIdle;
+  if (!TakeClientPlace()) {
+    Close();
+    return false;
+  }
+  SetDeadline(config().timeout.idle_ms);
+  return true;
+}
+
+void Http1Server::BeginHead() {
+  state_ = State::kHead;
+  const uint64_t now = context_->loop->now_ns();
+  head_end_ns_ = now + MsToNs(config().timeout.header_ms);
+  rate_.Begin(now, MsToNs(config().timeout.header_ms));
+}
+
+void Http1Server::AwaitHead(size_t came) {
+  uint64_t deadline = head_end_ns_;
+  if (const uint64_t rate = config().limits.min_rate_bytes; rate != 0) {
+    rate_.Got(came, rate, context_->loop->now_ns());
+    deadline = std::min(deadline, rate_.deadline_ns());
+  }
+  connection_->SetDeadline(deadline);
+}
+
+void Http1Server::BeginBody() {
+  rate_.Begin(context_->loop->now_ns(), MsToNs(config().timeout.request_ms));
+  AwaitBody(0);
+}
+
+void Http1Server::AwaitBody(size_t came) {
+  const uint64_t now = context_->loop->now_ns();
+  uint64_t deadline = now + MsToNs(config().timeout.request_ms);
+  if (const uint64_t rate = config().limits.min_rate_bytes; rate != 0) {
+    rate_.Got(came, rate, now);
+    deadline = std::min(deadline, rate_.deadline_ns());
+  }
+  connection_->SetDeadline(deadline);
+}
+
+}  // namespace ub
