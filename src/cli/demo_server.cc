@@ -56,7 +56,7 @@ std::string_view Field(std::string_view head, std::string_view lower_name) {
     const std::string_view line = head.substr(begin, end - begin);
     const size_t colon = line.find(':');
     if (colon != std::string_view::npos && ToLowerAscii(line.substr(0, colon)) == lower_name) {
-      return TrimBlanks(line.substr(colon + 1));
+      return TrimSpaces(line.substr(colon + 1));
     }
     begin = end;
   }

@@ -179,7 +179,7 @@ bool ValueBinder::ReadSecretFile(std::string path) {
     return false;
   }
   text.resize(size);
-  *Text() = std::string(TrimBlanks(text));
+  *Text() = std::string(TrimSpaces(text));
   return true;
 }
 
@@ -279,9 +279,9 @@ void ValueBinder::BindStatuses() {
        ListItems(key_.path, node_, "a status or a list of them", problems_)) {
     const size_t dash = item.text.find('-');
     const std::string_view text = item.text;
-    const std::optional<uint64_t> low = ParseUnsigned(TrimBlanks(text.substr(0, dash)));
+    const std::optional<uint64_t> low = ParseUnsigned(TrimSpaces(text.substr(0, dash)));
     const std::optional<uint64_t> high =
-        dash == std::string_view::npos ? low : ParseUnsigned(TrimBlanks(text.substr(dash + 1)));
+        dash == std::string_view::npos ? low : ParseUnsigned(TrimSpaces(text.substr(dash + 1)));
     if (!low || !high) {
       ProblemAt(item.position, fmt::format("\"{}\" is not a status (200, or a range as 200-399)",
                                            Printable(text)));
@@ -323,8 +323,8 @@ void ValueBinder::BindHeaders() {
         Problem(fmt::format("\"{}\" has no value (NAME=VALUE)", Printable(part)));
         continue;
       }
-      AddHeader(std::string(TrimBlanks(part.substr(0, end))),
-                std::string(TrimBlanks(part.substr(end + 1))), node_.position);
+      AddHeader(std::string(TrimSpaces(part.substr(0, end))),
+                std::string(TrimSpaces(part.substr(end + 1))), node_.position);
     }
     return;
   }

@@ -24,7 +24,7 @@ bool AllDigits(std::string_view text) {
 std::optional<uint64_t> SplitNumber(std::string_view text, std::string* suffix) {
   const auto end = std::ranges::find_if_not(text, IsDigit);
   const size_t digits = static_cast<size_t>(end - text.begin());
-  *suffix = ToLowerAscii(TrimBlanks(text.substr(digits)));
+  *suffix = ToLowerAscii(TrimSpaces(text.substr(digits)));
   return ParseUnsigned(text.substr(0, digits));
 }
 
@@ -77,7 +77,7 @@ Result<Endpoint> ParseUnixEndpoint(std::string_view text, bool allow_weight) {
 
 }  // namespace
 
-std::string_view TrimBlanks(std::string_view text) {
+std::string_view TrimSpaces(std::string_view text) {
   const size_t begin = text.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
@@ -85,10 +85,10 @@ std::string_view TrimBlanks(std::string_view text) {
 
 std::vector<std::string_view> SplitTrimmed(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
-  if (TrimBlanks(text).empty()) return parts;
+  if (TrimSpaces(text).empty()) return parts;
   for (;;) {
     const size_t end = text.find(separator);
-    parts.push_back(TrimBlanks(text.substr(0, end)));
+    parts.push_back(TrimSpaces(text.substr(0, end)));
     if (end == std::string_view::npos) return parts;
     text.remove_prefix(end + 1);
   }
@@ -245,7 +245,7 @@ std::string CheckUnixPath(std::string_view path) {
 }
 
 Result<Endpoint> ParseEndpoint(std::string_view text, bool allow_weight) {
-  text = TrimBlanks(text);
+  text = TrimSpaces(text);
   if (text.empty()) return Fail(Bad("an address is empty (HOST:PORT)"));
   if (text.starts_with("unix:")) return ParseUnixEndpoint(text, allow_weight);
   if (const size_t scheme = text.find("://"); scheme != std::string_view::npos) {

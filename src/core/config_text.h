@@ -14,7 +14,9 @@
 
 namespace ub {
 
-std::string_view TrimBlanks(std::string_view text);
+// Without white space of any kind at either end. (http/char_class.h has one that knows blanks and tabs only: two functions,
+// two names.)
+std::string_view TrimSpaces(std::string_view text);
 // Parts between `separator`s, trimmed; an empty text has none.
 std::vector<std::string_view> SplitTrimmed(std::string_view text, char separator);
 std::string ToLowerAscii(std::string_view text);

@@ -15,6 +15,7 @@ class Pen {
  public:
   explicit Pen(char* at) : start_(at), at_(at) {}
   void Put(std::string_view text) {
+    if (text.empty()) return;  // memcpy takes no null pointer, not even for nothing
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }

@@ -8,8 +8,8 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 TEST(ConfigText, TrimsAndSplits) {
-  EXPECT_EQ(TrimBlanks(" \t\r\na b\f\v "), "a b");
-  EXPECT_EQ(TrimBlanks(" \n"), "");
+  EXPECT_EQ(TrimSpaces(" \t\r\na b\f\v "), "a b");
+  EXPECT_EQ(TrimSpaces(" \n"), "");
   using Parts = std::vector<std::string_view>;
   EXPECT_EQ(SplitTrimmed("a, b ,c", ','), (Parts{"a", "b", "c"}));
   EXPECT_EQ(SplitTrimmed("a,,b,", ','), (Parts{"a", "", "b", ""}));

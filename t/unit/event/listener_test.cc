@@ -75,21 +75,25 @@ TEST_F(ListenerTest, PausesAtALimitAndGoesOnWhenThereIsRoom) {
 }
 
 TEST_F(ListenerTest, PausesWhenDescriptorsRunOut) {
+  // One goes before: a sanitizer that sees a type for the first time needs a descriptor to look at it.
+  Dial(1);
+  ASSERT_TRUE(listener_.Start().ok());
+  ASSERT_TRUE(RunUntil([&] { return accepted_.size() == 1; }));
   Dial(3);
   rlimit old{};
   getrlimit(RLIMIT_NOFILE, &old);
   const UniqueFd probe(dup(0));
   const rlimit tight{static_cast<rlim_t>(probe.get()), old.rlim_max};
-  ASSERT_TRUE(listener_.Start().ok());
+  const int before = asked_;
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
-  ASSERT_TRUE(RunUntil([&] { return asked_ > 0; }));
+  ASSERT_TRUE(RunUntil([&] { return asked_ > before; }));
   const int asked = asked_;
   RunTurns(50);
   EXPECT_LE(asked_, asked + 5) << "it does not spin while it waits";
-  EXPECT_EQ(taken_, 0) << "no place is lost";
+  EXPECT_EQ(taken_, 1) << "no place is lost";
   setrlimit(RLIMIT_NOFILE, &old);
-  ASSERT_TRUE(RunUntil([&] { return accepted_.size() == 3; }));
-  EXPECT_EQ(taken_, 3);
+  ASSERT_TRUE(RunUntil([&] { return accepted_.size() == 4; }));
+  EXPECT_EQ(taken_, 4);
 }
 
 TEST_F(ListenerTest, DrainEmptiesTheQueueAndStops) {
