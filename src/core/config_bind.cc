@@ -214,16 +214,9 @@ void Binder::WarnNotInForce() {
     const ConfigNode* node = root_.FindPath(key.path);
     if (node == nullptr || std::holds_alternative<std::monostate>(key.field(result_.config)))
       continue;
-    std::string what(key.path);
-    if (key.type == KeyType::kEnumList) {
-      const RetryConfig& retry = result_.config.retry;
-      if (!retry.on_timeout && !retry.on_502 && !retry.on_503 && !retry.on_504) continue;
-      what = "retry.on: timeout and statuses are";
-    } else {
-      if (key.in_force || GetKeyValue(key, result_.config) == DefaultKeyValue(key)) continue;
-      what += " is";
-    }
-    result_.warnings.push_back({node->position, what + " not in force in this version"});
+    if (key.in_force || GetKeyValue(key, result_.config) == DefaultKeyValue(key)) continue;
+    result_.warnings.push_back(
+        {node->position, std::string(key.path) + " is not in force in this version"});
   }
 }
 

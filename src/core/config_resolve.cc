@@ -6,33 +6,23 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <unordered_map>
 #include <unordered_set>
 
 namespace ub {
 namespace {
 
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-};
-
-struct Answer {
-  std::vector<Address> addresses;
-  std::string error;
-};
-
-bool FromLiteral(const std::string& host, Address* out) {
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&out->storage);
+bool FromLiteral(const std::string& host, HostAddress* out) {
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&out->address);
   if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
     v4->sin_family = AF_INET;
     out->length = sizeof(*v4);
     return true;
   }
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out->storage);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out->address);
   if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;
     out->length = sizeof(*v6);
@@ -41,9 +31,44 @@ bool FromLiteral(const std::string& host, Address* out) {
   return false;
 }
 
-Answer LookUp(const std::string& host) {
-  Answer answer;
-  Address literal;
+bool Before(const HostAddress& a, const HostAddress& b) {
+  if (a.length != b.length) return a.length < b.length;
+  return std::memcmp(&a.address, &b.address, a.length) < 0;
+}
+
+std::string SetPort(HostAddress* address, uint16_t port) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address->address.ss_family == AF_INET) {
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&address->address);
+    v4->sin_port = htons(port);
+    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
+    return fmt::format("{}:{}", text, port);
+  }
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address->address);
+  v6->sin6_port = htons(port);
+  inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
+  return fmt::format("[{}]:{}", text, port);
+}
+
+HostAddress UnixAddress(const std::string& path) {
+  HostAddress out;
+  auto* address = reinterpret_cast<sockaddr_un*>(&out.address);
+  address->sun_family = AF_UNIX;
+  // The binder has checked that the path fits.
+  path.copy(address->sun_path, sizeof(address->sun_path) - 1);
+  out.length = static_cast<socklen_t>(sizeof(*address));
+  return out;
+}
+
+}  // namespace
+
+bool HostAddress::operator==(const HostAddress& other) const {
+  return length == other.length && std::memcmp(&address, &other.address, length) == 0;
+}
+
+HostAnswer LookUpHost(const std::string& host) {
+  HostAnswer answer;
+  HostAddress literal;
   if (FromLiteral(host, &literal)) {
     answer.addresses.push_back(literal);
     return answer;
@@ -63,68 +88,72 @@ Answer LookUp(const std::string& host) {
   }
   for (const addrinfo* info = list.get(); info != nullptr; info = info->ai_next) {
     if (info->ai_family != AF_INET && info->ai_family != AF_INET6) continue;
-    Address address;
-    std::memcpy(&address.storage, info->ai_addr, info->ai_addrlen);
+    HostAddress address;
+    std::memcpy(&address.address, info->ai_addr, info->ai_addrlen);
     address.length = info->ai_addrlen;
     answer.addresses.push_back(address);
   }
+  // Name servers rotate their answers; the same set must not look like another one.
+  std::ranges::sort(answer.addresses, Before);
+  const auto repeated = std::ranges::unique(answer.addresses);
+  answer.addresses.erase(repeated.begin(), repeated.end());
   if (answer.addresses.empty())
     answer.error = fmt::format("cannot resolve \"{}\": it has no address", host);
   return answer;
 }
 
-std::string SetPort(Address* address, uint16_t port) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (address->storage.ss_family == AF_INET) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&address->storage);
-    v4->sin_port = htons(port);
-    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
-    return fmt::format("{}:{}", text, port);
-  }
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address->storage);
-  v6->sin6_port = htons(port);
-  inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
-  return fmt::format("[{}]:{}", text, port);
-}
-
-Address UnixAddress(const std::string& path) {
-  Address out;
-  auto* address = reinterpret_cast<sockaddr_un*>(&out.storage);
-  address->sun_family = AF_UNIX;
-  // The binder has checked that the path fits.
-  path.copy(address->sun_path, sizeof(address->sun_path) - 1);
-  out.length = static_cast<socklen_t>(sizeof(*address));
-  return out;
-}
-
-}  // namespace
-
-ResolveResult ResolveAllBackends(const Config& config) {
-  ResolveResult result;
-  std::unordered_map<std::string, Answer> answers;  // a name is asked for once
+std::vector<std::string> HostNames(const Config& config) {
+  std::vector<std::string> names;
   std::unordered_set<std::string> seen;
+  HostAddress unused;
+  for (const BackendConfig& backend : config.backends) {
+    if (backend.is_unix || FromLiteral(backend.host, &unused)) continue;
+    if (seen.insert(backend.host).second) names.push_back(backend.host);
+  }
+  return names;
+}
+
+std::string AddressText(const HostAddress& address) {
+  HostAddress copy = address;
+  const std::string text = SetPort(&copy, 0);
+  const bool bracketed = text.front() == '[';
+  return text.substr(bracketed ? 1 : 0, text.rfind(':') - (bracketed ? 2 : 0));
+}
+
+ResolveResult AssembleBackends(const Config& config, const HostAnswers& answers) {
+  ResolveResult result;
+  std::unordered_set<std::string> seen;
+  const auto add = [&](const HostAddress& address, std::string text, uint32_t index) {
+    if (!seen.insert(text).second) return;
+    result.backends.push_back({address.address, address.length, std::move(text), index});
+  };
   result.backends.reserve(config.backends.size());
   for (uint32_t index = 0; index < config.backends.size(); ++index) {
     const BackendConfig& backend = config.backends[index];
+    HostAddress literal;
     if (backend.is_unix) {
-      const Address address = UnixAddress(backend.host);
-      std::string text = backend.AddressText();
-      if (seen.insert(text).second) {
-        result.backends.push_back({address.storage, address.length, std::move(text), index});
-      }
-      continue;
-    }
-    auto [it, is_new] = answers.try_emplace(backend.host);
-    if (is_new) it->second = LookUp(backend.host);
-    if (!it->second.error.empty()) result.failures.push_back({index, it->second.error});
-    for (Address address : it->second.addresses) {
-      std::string text = SetPort(&address, backend.port);
-      if (seen.insert(text).second) {
-        result.backends.push_back({address.storage, address.length, std::move(text), index});
+      add(UnixAddress(backend.host), backend.AddressText(), index);
+    } else if (FromLiteral(backend.host, &literal)) {
+      std::string text = SetPort(&literal, backend.port);
+      add(literal, std::move(text), index);
+    } else if (const auto found = answers.find(backend.host); found == answers.end()) {
+      result.failures.push_back({index, fmt::format("\"{}\" is not looked up yet", backend.host)});
+    } else if (!found->second.error.empty()) {
+      result.failures.push_back({index, found->second.error});
+    } else {
+      for (HostAddress address : found->second.addresses) {
+        std::string text = SetPort(&address, backend.port);
+        add(address, std::move(text), index);
       }
     }
   }
   return result;
+}
+
+ResolveResult ResolveAllBackends(const Config& config) {
+  HostAnswers answers;
+  for (const std::string& host : HostNames(config)) answers.emplace(host, LookUpHost(host));
+  return AssembleBackends(config, answers);
 }
 
 Result<std::vector<ResolvedBackend>> ResolveBackends(const Config& config) {

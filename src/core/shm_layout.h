@@ -71,8 +71,10 @@ struct alignas(kCacheLine) ProcessRow {
   std::atomic<uint64_t> table_ack;   // the table version that this process works by
   std::atomic<uint64_t> config_ack;  // the configuration generation that it works by
   std::atomic<uint64_t> owner_ack;   // the owner version that it follows
-  // Gauge: client connections open in this process. Zeroed by the master when the process is gone.
+  // Gauges, zeroed by the master when the process is gone: client connections open in it, and requests that wait in it for
+  // a place at a backend.
   alignas(kCacheLine) std::atomic<uint32_t> connections;
+  std::atomic<uint32_t> queued;
   // Counters.
   alignas(kCacheLine) std::atomic<uint64_t> accepted;
   std::atomic<uint64_t> requests;

@@ -242,6 +242,7 @@ void ShmSegment::ZeroGauges(uint32_t r) {
     tickets(r, b).store(0);
   }
   row(r).connections.store(0);
+  row(r).queued.store(0);
   // Without the flag the pages were never touched, and should not be.
   if (header_->client_gauges_used.load() == 0) return;
   for (uint32_t place = 0; place < kClientLevels * kClientWidth; ++place) {

@@ -1,6 +1,7 @@
 #include "http/proxy_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/log.h"
 
@@ -107,48 +108,83 @@ bool ProxySession::PassStages(const RequestHead& head) {
   return false;
 }
 
-bool ProxySession::Pick() {
+PickVerdict ProxySession::Pick() {
   const PickRequest request{key_, context_->loop->now_ns(), std::span<const uint32_t>(tried_.data(), tried_count_)};
-  return context_->group->Pick(request, &lease_) == PickVerdict::kPicked;
+  return context_->group->Pick(request, &lease_);
 }
 
 void ProxySession::Try(std::string_view body) {
+  if (Acquire(body)) Launch(body);
+}
+
+bool ProxySession::Acquire(std::string_view body) {
+  // Nobody overtakes those who wait.
+  const PickVerdict verdict = context_->queue->empty() ? Pick() : PickVerdict::kAllFull;
+  if (verdict == PickVerdict::kPicked) return true;
+  if (verdict == PickVerdict::kAllFull && context_->queue->Join(this)) {
+    // What has come of the body must outlive the buffer that it was read into.
+    if (body_.empty()) body_.Append(body);
+    Transition(State::kQueued);
+    return false;
+  }
+  Answer(failed_status_ != 0 ? failed_status_ : 503);
+  return false;
+}
+
+Waiter::Turn ProxySession::OnQueueTurn() {
+  const PickVerdict verdict = Pick();
+  if (verdict == PickVerdict::kAllFull) return tried_count_ == 0 ? Turn::kNoPlace : Turn::kPassOver;
+  context_->queue->Leave(this);
+  Transition(State::kTrying);
+  if (verdict == PickVerdict::kPicked) {
+    Launch(body_.view());
+  } else {
+    Answer(failed_status_ != 0 ? failed_status_ : 503);
+  }
+  return Turn::kGone;
+}
+
+void ProxySession::OnQueueTimeout() {
+  Transition(State::kTrying);
+  Answer(failed_status_ != 0 ? failed_status_ : 503);
+}
+
+void ProxySession::Launch(std::string_view body) {
   for (;;) {
-    if (!Pick()) {
-      Answer(failed_status_ != 0 ? failed_status_ : 503);
-      return;
-    }
     attempts_++;
     last_slot_ = lease_.slot;
-    UpstreamAttempt::Request request;
-    request.head = head_.view();
-    request.body = body;
-    request.body_complete = body_end_;
-    request.chunked = chunked_;
-    request.upgrade = !upgrade_.empty();
-    request.trailers = trailers_;
-    request.method = method_;
-    request.address = context_->group->Address(lease_.slot, &request.address_bytes);
-    request.slot = lease_.slot;
-    request.generation = lease_.generation;
-    std::optional<AttemptError> error = attempt_.Start(request, config_.get(), !fresh_only_);
-    if (error) {
-      NoteFailure(error->failure, error->status);
-      if (!MayRetry(error->failure, error->status, 0)) return;
-      continue;
-    }
-    Add(attempt_.reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
-    if (attempt_.connecting()) {
-      if (body_.empty() && !body.empty()) {
-        body_.Append(body);
-        attempt_.MoveBody(body_.view());
-      }
-    } else if (!idempotent_) {
-      body_.Clear();
-      replayable_ = body.empty();
-    }
-    return;
+    std::optional<AttemptError> error = attempt_.Start(AttemptRequest(body), config_.get(), !fresh_only_);
+    if (!error) break;
+    NoteFailure(error->failure, error->status);
+    if (!MayRetry(error->failure, error->status) || !Acquire(body)) return;
   }
+  Add(attempt_.reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
+  if (attempt_.connecting()) {
+    if (body_.empty() && !body.empty()) {
+      body_.Append(body);
+      attempt_.MoveBody(body_.view());
+    }
+  } else if (!idempotent_) {
+    body_.Clear();
+    replayable_ = body.empty();
+  }
+  // After a wait or a failed try nobody else looks whether the client has sent more meanwhile.
+  if (!body_end_ && attempt_.writable()) stream_->ResumeBody();
+}
+
+UpstreamAttempt::Request ProxySession::AttemptRequest(std::string_view body) const {
+  UpstreamAttempt::Request request;
+  request.head = head_.view();
+  request.body = body;
+  request.body_complete = body_end_;
+  request.chunked = chunked_;
+  request.upgrade = !upgrade_.empty();
+  request.trailers = trailers_;
+  request.method = method_;
+  request.address = context_->group->Address(lease_.slot, &request.address_bytes);
+  request.slot = lease_.slot;
+  request.generation = lease_.generation;
+  return request;
 }
 
 void ProxySession::OnAttemptWritable() {
@@ -193,16 +229,11 @@ void ProxySession::OnInterim(ResponseHead* head) { stream_->SendInterim(head); }
 void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool end) {
   const uint64_t now = context_->loop->now_ns();
   response_ns_ = now - attempt_.sent_ns();
-  if (head->status >= 502 && head->status <= 504) {
-    const Status status(StatusCode::kUnavailable, StatusSource::kBackend, "status configured for a retry");
-    const RetryQuestion question{TryFailure::kStatus, head->status, attempts_, reused_died_, idempotent_, replayable_,
-                                 false, context_->active, context_->retrying};
-    if (DecideRetry(config_->retry, question).retry) {
-      attempt_.End();
-      NoteFailure(TryFailure::kStatus, status);
-      if (MayRetry(TryFailure::kStatus, status, head->status)) Try(body_.view());
-      return;
-    }
+  const bool failed = StatusIsFailure(config_->retry, head->status);
+  if (failed && RetryElsewhere(head->status)) return;
+  if (failed || lease_.half_open) {
+    const Outcome outcome = failed ? Outcome::kFailure : Outcome::kSuccess;
+    context_->group->Settle(&lease_, outcome, response_ns_, context_->loop->now_ns());
   }
   status_ = head->status;
   first_byte_ns_ = now;
@@ -213,6 +244,28 @@ void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool en
   stream_->SendHead(head, config_->forwarded.x_request_id ? std::string_view(request_id_) : std::string_view(), data,
                     end);
   if (end) Finish(true);
+}
+
+bool ProxySession::RetryElsewhere(uint16_t status) {
+  const RetryQuestion question{TryFailure::kStatus, status, attempts_, reused_died_, idempotent_, replayable_,
+                               false, context_->active, context_->retrying};
+  if (!DecideRetry(config_->retry, question).retry || tried_count_ == kMaxTried) return false;
+  const Lease failed = lease_;
+  tried_[tried_count_++] = failed.slot;
+  if (Pick() != PickVerdict::kPicked) {
+    lease_ = failed;
+    return false;
+  }
+  const Lease next = std::exchange(lease_, failed);
+  attempt_.End();
+  Log(LogLevel::kWarn, "backend {}: status {}, tried again elsewhere (request {})",
+      context_->group->Slot(failed.slot).address_text, status, request_id_);
+  EndLease(Outcome::kFailure);
+  lease_ = next;
+  failed_status_ = status;
+  CountRetry();
+  Launch(body_.view());
+  return true;
 }
 
 void ProxySession::OnResponseBody(std::string_view data, bool end, std::string_view trailers) {
@@ -229,7 +282,7 @@ void ProxySession::OnStreamWritable() { attempt_.Resume(); }
 void ProxySession::OnStreamFailed(const Status& status, bool can_answer) {
   attempt_.End();
   EndLease(Outcome::kNeutral);
-  if (can_answer && state_ == State::kTrying) {
+  if (can_answer && (state_ == State::kTrying || state_ == State::kQueued)) {
     Answer(HttpStatusOf(status));
   } else {
     Finish(false);
@@ -251,22 +304,28 @@ void ProxySession::NoteFailure(TryFailure failure, const Status& status) {
   EndLease(reused || local ? Outcome::kNeutral : Outcome::kFailure);
 }
 
-bool ProxySession::MayRetry(TryFailure failure, const Status& status, uint16_t backend_status) {
-  const uint16_t told = backend_status != 0 ? backend_status : HttpStatusOf(status);
-  const RetryQuestion question{failure,     backend_status, attempts_,
-                               reused_died_, idempotent_,    replayable_,
+bool ProxySession::MayRetry(TryFailure failure, const Status& status) {
+  const RetryQuestion question{failure,      0,           attempts_,
+                               reused_died_, idempotent_, replayable_,
                                state_ == State::kResponding, context_->active, context_->retrying};
   if (!DecideRetry(config_->retry, question).retry) {
-    Answer(told);
+    Answer(HttpStatusOf(status));
     return false;
   }
-  failed_status_ = told;
-  Add(context_->counters->retries);
-  if (!counted_retry_ && failure != TryFailure::kReusedDied) {
-    counted_retry_ = true;
-    context_->retrying++;
+  failed_status_ = HttpStatusOf(status);
+  if (failure == TryFailure::kReusedDied) {
+    Add(context_->counters->retries);
+  } else {
+    CountRetry();
   }
   return true;
+}
+
+void ProxySession::CountRetry() {
+  Add(context_->counters->retries);
+  if (counted_retry_) return;
+  counted_retry_ = true;
+  context_->retrying++;
 }
 
 void ProxySession::OnAttemptFailed(TryFailure failure, const Status& status) {
@@ -277,7 +336,7 @@ void ProxySession::OnAttemptFailed(TryFailure failure, const Status& status) {
     Finish(false);
     return;
   }
-  if (MayRetry(failure, status, 0)) Try(body_.view());
+  if (MayRetry(failure, status)) Try(body_.view());
 }
 
 void ProxySession::EndLease(Outcome outcome) {
@@ -285,6 +344,7 @@ void ProxySession::EndLease(Outcome outcome) {
   const Lease lease = lease_;
   lease_ = Lease();
   context_->group->Report(lease, outcome, response_ns_, context_->loop->now_ns());
+  context_->queue->PlaceFreed();
 }
 
 void ProxySession::Answer(uint16_t status, uint32_t retry_after_seconds, std::string_view fields) {
@@ -305,6 +365,7 @@ void ProxySession::Finish(bool complete) {
   const bool tunnel = state_ == State::kTunnel;
   const bool answered = complete || tunnel;
   Transition(State::kDone);
+  context_->queue->Leave(this);
   attempt_.End();
   EndLease(complete ? Outcome::kSuccess : Outcome::kNeutral);
   head_.Clear();
@@ -320,34 +381,6 @@ void ProxySession::Finish(bool complete) {
   Transition(State::kFree);
   context_->sessions.Give(this);
   stream->Finish(complete);
-}
-
-SessionPool::SessionPool() = default;
-SessionPool::~SessionPool() = default;
-
-ProxySession* SessionPool::Take(WorkerContext* context) {
-  if (free_.empty()) {
-    all_.push_back(std::make_unique<ProxySession>(context));
-    return all_.back().get();
-  }
-  ProxySession* session = free_.back();
-  free_.pop_back();
-  return session;
-}
-
-void SessionPool::Recycle() {
-  free_.insert(free_.end(), done_.begin(), done_.end());
-  done_.clear();
-}
-
-void WorkerContext::NewRequestId(std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  out->resize(32);
-  char* at = out->data();
-  for (int half = 0; half < 2; ++half) {
-    uint64_t bits = random.Next();
-    for (int i = 0; i < 16; ++i, bits >>= 4) *at++ = kHex[bits & 15];
-  }
 }
 
 }  // namespace ub

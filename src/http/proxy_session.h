@@ -12,13 +12,14 @@
 #include <string_view>
 
 #include "http/access_log.h"
+#include "http/request_queue.h"
 #include "http/stream.h"
 #include "http/upstream_attempt.h"
 #include "http/worker_context.h"
 
 namespace ub {
 
-class ProxySession final : public StreamHandler, public AttemptHandler {
+class ProxySession final : public StreamHandler, public AttemptHandler, public Waiter {
  public:
   explicit ProxySession(WorkerContext* context);
 
@@ -40,11 +41,15 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   void OnAttemptFailed(TryFailure failure, const Status& status) override;
   bool WantsResponse() const override { return !stream_->congested(); }
 
+  Turn OnQueueTurn() override;
+  void OnQueueTimeout() override;
+
  private:
   // The life of a request. Only Transition() changes it.
   enum class State : uint8_t {
     kFree,        // in the pool
     kTrying,      // a backend is picked, connected to or waited for
+    kQueued,      // every backend is full
     kResponding,  // the client has seen the beginning of the response
     kTunnel,      // both sides have switched protocols
     kDone,
@@ -56,12 +61,21 @@ class ProxySession final : public StreamHandler, public AttemptHandler {
   void ChooseRequestId(const HeaderList& headers);
   // Runs the stages before the pick. False: the request was answered.
   bool PassStages(const RequestHead& head);
-  // Picks a backend and starts a try there; fails over at once where connecting fails at once.
+  // Picks a backend and starts a try there.
   void Try(std::string_view body);
-  bool Pick();
+  PickVerdict Pick();
+  // Picks, or waits for a place. False: it waits, or the client was answered.
+  bool Acquire(std::string_view body);
+  // Starts a try at the backend that was picked; fails over at once where connecting fails at once.
+  void Launch(std::string_view body);
+  UpstreamAttempt::Request AttemptRequest(std::string_view body) const;
   void NoteFailure(TryFailure failure, const Status& status);
+  // A response whose status is a failure: tries another backend, if there is a place at one; otherwise the response is
+  // the client's. True: it was thrown away.
+  bool RetryElsewhere(uint16_t status);
+  void CountRetry();
   // False: it is given up, and the client was answered.
-  bool MayRetry(TryFailure failure, const Status& status, uint16_t backend_status);
+  bool MayRetry(TryFailure failure, const Status& status);
   void EndLease(Outcome outcome);
   // The tunnel's (proxy_session_tunnel.cc).
   void OfferUpgrade(RequestHead* head);

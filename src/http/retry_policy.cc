@@ -14,15 +14,17 @@ bool Configured(const RetryConfig& config, const RetryQuestion& question) {
     case TryFailure::kReusedDied:
     case TryFailure::kReset: return config.on_reset;
     case TryFailure::kTimeout: return config.on_timeout;
-    case TryFailure::kStatus:
-      return (question.status == 502 && config.on_502) || (question.status == 503 && config.on_503) ||
-             (question.status == 504 && config.on_504);
+    case TryFailure::kStatus: return StatusIsFailure(config, question.status);
     case TryFailure::kBadResponse: return false;
   }
   return false;
 }
 
 }  // namespace
+
+bool StatusIsFailure(const RetryConfig& config, uint16_t status) {
+  return (status == 502 && config.on_502) || (status == 503 && config.on_503) || (status == 504 && config.on_504);
+}
 
 RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question) {
   if (question.response_begun || !question.replayable) return {};

@@ -35,6 +35,9 @@ struct RetryVerdict {
   bool same_backend_ok = false;  // the backend is not to blame: it need not be passed over
 };
 
+// A response status that retry.on names: the backend failed, whether or not this request can be tried again.
+bool StatusIsFailure(const RetryConfig& config, uint16_t status);
+
 RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question);
 
 }  // namespace ub

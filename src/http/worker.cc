@@ -38,6 +38,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       pool_(loop_.get(), child->shm, child->row),
       places_(*child->shm, child->row),
       access_log_(loop_.get()),
+      queue_(loop_.get(), &child->shm->row(child->row).queued),
       drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this),
       orphan_grace_(&loop_->timers(), &Worker::OnOrphanGrace, this) {
   context_.loop = loop_.get();
@@ -48,6 +49,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
   context_.pool = &pool_;
   context_.places = &places_;
   context_.access_log = &access_log_;
+  context_.queue = &queue_;
   context_.random = Random(RandomSeed());
   context_.config = child->config;
 }
@@ -101,6 +103,7 @@ void Worker::Configure() {
   access_log_.Configure(context_.config->logging, child_->access_log_fd);
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
+  queue_.Configure(context_.config->queue);
 }
 
 bool Worker::TakePlace() {

@@ -9,6 +9,7 @@
 #include "event/listener.h"
 #include "http/access_log.h"
 #include "http/http1_server.h"
+#include "http/request_queue.h"
 #include "http/worker_context.h"
 
 namespace ub {
@@ -56,6 +57,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   KeepalivePool pool_;
   ClientPlaces places_;
   AccessLog access_log_;
+  RequestQueue queue_;
   WorkerContext context_;
   FdWatcher channel_watcher_;
   Timer drain_deadline_, orphan_grace_;

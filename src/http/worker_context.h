@@ -23,6 +23,7 @@ namespace ub {
 
 class AccessLog;
 class ProxySession;
+class RequestQueue;
 
 // Adds to a counter that only this process writes: no locked instruction is needed.
 inline void Add(std::atomic<uint64_t>& counter, uint64_t by = 1) {
@@ -67,6 +68,7 @@ struct WorkerContext {
   const ClientPlaces* places = nullptr;
   RefusedClients refused_clients;
   AccessLog* access_log = nullptr;
+  RequestQueue* queue = nullptr;
   Random random{0};
   bool draining = false;
   uint32_t active = 0;    // requests under way

@@ -1,5 +1,7 @@
 #include "upstream/controller.h"
 
+#include <algorithm>
+
 #include "core/config_resolve.h"
 #include "core/config_serialize.h"
 #include "core/log.h"
@@ -11,15 +13,28 @@ namespace {
 
 constexpr uint32_t kDefaultPool = 0;
 constexpr uint64_t kRetryNs = 100'000'000;  // while removed slots are still in use
+constexpr uint64_t kResolveRetryNs = 1'000'000'000;  // while a name that was never known cannot be looked up
+
+bool KnowsAll(const std::vector<std::string>& names, const HostAnswers& answers) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) { return answers.contains(name); });
+}
+
+std::string AddressesText(const HostAnswer& answer) {
+  std::string text;
+  for (const HostAddress& address : answer.addresses) text += (text.empty() ? "" : ", ") + AddressText(address);
+  return text;
+}
 
 }  // namespace
 
-Result<std::vector<BackendSpec>> BackendSpecs(const Config& config) {
-  auto resolved = ResolveBackends(config);
-  if (!resolved) return Fail(resolved.error());
+Result<std::vector<BackendSpec>> BackendSpecs(const Config& config, const HostAnswers& answers) {
+  const ResolveResult resolved = AssembleBackends(config, answers);
+  if (!resolved.failures.empty()) {
+    return Fail(Status(StatusCode::kNotFound, StatusSource::kConfig, resolved.failures.front().text, true));
+  }
   std::vector<BackendSpec> specs;
-  specs.reserve(resolved->size());
-  for (const ResolvedBackend& each : *resolved) {
+  specs.reserve(resolved.backends.size());
+  for (const ResolvedBackend& each : resolved.backends) {
     const BackendConfig& backend = config.backends[each.index];
     BackendSpec spec;
     spec.address = each.address;
@@ -36,7 +51,9 @@ Result<std::vector<BackendSpec>> BackendSpecs(const Config& config) {
 }
 
 Status PrepareBackends(const Config& config, ShmSegment& shm) {
-  auto specs = BackendSpecs(config);
+  HostAnswers answers;
+  for (const std::string& host : HostNames(config)) answers.emplace(host, LookUpHost(host));
+  auto specs = BackendSpecs(config, answers);
   if (!specs) return specs.error();
   return BackendTable(shm).Apply(kDefaultPool, *specs);
 }
@@ -46,7 +63,9 @@ Controller::Controller(ChildContext* child, std::unique_ptr<EventLoop> loop, Hea
       loop_(std::move(loop)),
       table_(*child->shm),
       checker_(loop_.get(), child->shm, &table_, probes),
-      retry_(&loop_->timers(), &Controller::OnRetry, this) {}
+      retry_(&loop_->timers(), &Controller::OnRetry, this),
+      resolver_(loop_.get(), [this](const HostAnswers& answers) { OnResolved(answers); }),
+      resolve_(&loop_->timers(), &Controller::OnResolveTime, this) {}
 
 int Controller::Run() {
   if (Status status = channel_watcher_.Watch(loop_.get(), child_->channel.fd(), FdWatcher::kRead,
@@ -55,9 +74,10 @@ int Controller::Run() {
     Log(LogLevel::kError, "cannot follow the master: {}", status.ToString());
     return 1;
   }
-  if (Status status = ApplyBackends(); !status.ok()) Log(LogLevel::kError, "backends: {}", status.ToString());
-  ProcessRow& row = child_->shm->row(child_->row);
-  row.config_ack.store(child_->generation, std::memory_order_release);
+  // The table stands, filled by the master or by the controller before this one: nobody waits for names here.
+  TakeBackends();
+  unacknowledged_ = false;
+  child_->shm->row(child_->row).config_ack.store(child_->generation, std::memory_order_release);
   Message ready;
   ready.type = MessageType::kReady;
   ready.arg = child_->generation;
@@ -107,14 +127,90 @@ void Controller::TakeConfig(const Message& message) {
   child_->config = std::make_shared<const Config>(std::move(*config));
   child_->generation = message.arg;
   SetLogLevel(child_->config->logging.level);
-  const Status status = ApplyBackends();
-  if (status.ok()) child_->shm->row(child_->row).config_ack.store(message.arg, std::memory_order_release);
-  Acknowledge(status.ok() ? std::string() : status.ToString());
+  unacknowledged_ = true;
+  TakeBackends();
+}
+
+void Controller::TakeBackends() {
+  if (KnowsAll(HostNames(*child_->config), known_)) {
+    Settle(ApplyBackends());
+  } else {
+    checker_.Configure(child_->config);
+  }
+  // Known names are looked up anew too: a reload is when people expect it.
+  Resolve();
+}
+
+void Controller::Settle(const Status& status) {
+  if (status.ok()) child_->shm->row(child_->row).config_ack.store(child_->generation, std::memory_order_release);
+  if (unacknowledged_) {
+    Acknowledge(status.ok() ? std::string() : status.ToString());
+  } else if (!status.ok()) {
+    Log(LogLevel::kError, "backends: {}", status.ToString());
+  }
+  unacknowledged_ = false;
+}
+
+void Controller::Resolve() {
+  resolve_.Cancel();
+  std::vector<std::string> names = HostNames(*child_->config);
+  if (names.empty()) return;
+  if (Status status = resolver_.Ask(std::move(names)); !status.ok()) {
+    Log(LogLevel::kError, "names of backends are not looked up: {}", status.ToString());
+    resolve_.Set(loop_->now_ns() + kResolveRetryNs);
+  }
+}
+
+void Controller::OnResolveTime(void* self) { static_cast<Controller*>(self)->Resolve(); }
+
+bool Controller::Learn(const HostAnswers& answers) {
+  bool changed = false;
+  for (const auto& [name, answer] : answers) {
+    const auto known = known_.find(name);
+    const bool is_known = known != known_.end();
+    if (!answer.error.empty()) {
+      const bool news = failing_.insert(name).second;  // said once, not every interval
+      if (news && is_known) {
+        Log(LogLevel::kWarn, "{} (the addresses known so far stay: {})", answer.error, AddressesText(known->second));
+      } else if (news) {
+        Log(LogLevel::kError, "{}", answer.error);
+      }
+      continue;
+    }
+    if (failing_.erase(name) > 0) Log(LogLevel::kNotice, "{} can be resolved again", name);
+    if (is_known && known->second == answer) continue;
+    if (is_known) {
+      Log(LogLevel::kNotice, "{} is {} now (was {})", name, AddressesText(answer), AddressesText(known->second));
+    }
+    known_[name] = answer;
+    changed = true;
+  }
+  return changed;
+}
+
+void Controller::OnResolved(const HostAnswers& answers) {
+  const bool changed = Learn(answers);
+  const std::vector<std::string> names = HostNames(*child_->config);
+  const auto unwanted = [&](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) == names.end();
+  };
+  std::erase_if(known_, [&](const auto& entry) { return unwanted(entry.first); });
+  std::erase_if(failing_, unwanted);
+  // A configuration came meanwhile, and its own question is on its way.
+  if (!KnowsAll(names, answers)) return;
+  const bool missing = !KnowsAll(names, known_);
+  if (changed || unacknowledged_) Settle(ApplyBackends());
+  const uint64_t interval = uint64_t{child_->config->resolve_interval_ms} * 1'000'000;
+  if (missing) {
+    resolve_.Set(loop_->now_ns() + kResolveRetryNs);
+  } else if (interval > 0) {
+    resolve_.Set(loop_->now_ns() + interval);
+  }
 }
 
 Status Controller::ApplyBackends() {
   retry_.Cancel();
-  auto specs = BackendSpecs(*child_->config);
+  auto specs = BackendSpecs(*child_->config, known_);
   if (!specs) return specs.error();
   Status status = table_.Apply(kDefaultPool, *specs);
   checker_.Configure(child_->config);

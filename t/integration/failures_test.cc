@@ -25,6 +25,20 @@ TEST(Failures, RefusedConnectionGoesToTheNextBackend) {
   EXPECT_TRUE(proxy.WaitIdle());
 }
 
+TEST(Failures, ABodyThatWasWaitingIsSentToTheNextBackend) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Workers(1).Backend(DeadBackend()).Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  const std::string body = Pattern(3, 200'000);
+  Client client(proxy.endpoint());
+  for (int i = 0; i < 6; ++i) {
+    // In one piece, so that no later bytes wake the proxy: the second try, on a kept-alive connection, must look itself.
+    const Response response = client.Ask("POST", "/echo", "", body);
+    EXPECT_EQ(response.status, 200) << response.Outcome();
+    EXPECT_EQ(response.body, body);
+  }
+}
+
 TEST(Failures, AllBackendsRefusing502) {
   Proxy proxy(ConfigFile().Backend(DeadBackend()).Backend(DeadBackend()));
   ASSERT_TRUE(proxy.Start());
