@@ -17,6 +17,7 @@
 #include "http/access_log.h"
 #include "http/http1_server.h"
 #include "http/proxy_session.h"
+#include "http/request_queue.h"
 
 namespace ub {
 
@@ -66,12 +67,14 @@ class ProxyTest : public LoopTest, public ServerOwner {
     pool_->Apply(specs);
     pool_->AddWorker();
     keepalive_ = std::make_unique<KeepalivePool>(loop(), &pool_->shm(), 0);
+    queue_ = std::make_unique<RequestQueue>(loop(), &pool_->shm().row(0).queued);
     context_ = std::make_unique<WorkerContext>();
     context_->loop = loop();
     context_->shm = &pool_->shm();
     context_->counters = &pool_->shm().row(0);
     context_->group = &pool_->group();
     context_->pool = keepalive_.get();
+    context_->queue = queue_.get();
     access_log_ = std::make_unique<AccessLog>(loop());
     context_->access_log = access_log_.get();
     places_ = std::make_unique<ClientPlaces>(pool_->shm(), 0);
@@ -84,6 +87,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
   void Configure() {
     context_->config = std::make_shared<const Config>(config_);
     keepalive_->Configure(config_.connection_pool);
+    queue_->Configure(config_.queue);
     pool_->config = config_;
     pool_->Reconfigure();
   }
@@ -199,6 +203,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
   }
 
   std::unique_ptr<Pool> pool_;
+  std::unique_ptr<RequestQueue> queue_;
   std::vector<TcpListener> listeners_;
   std::unique_ptr<KeepalivePool> keepalive_;
   std::unique_ptr<AccessLog> access_log_;
