@@ -31,7 +31,10 @@ size_t Align(size_t offset, size_t to) { return (offset + to - 1) / to * to; }
 Layout ComputeLayout(const ShmLimits& limits) {
   Layout layout{};
   constexpr size_t kPerLine = kCacheLine / sizeof(std::atomic<uint32_t>);
+  // An odd number of cache lines: with a power of two, the same backend's gauges of all processes
+  // would compete for one set of the L1 cache.
   layout.stride = Align(limits.backends, kPerLine);
+  if (layout.stride / kPerLine % 2 == 0) layout.stride += kPerLine;
   const size_t gauge_bytes = layout.stride * limits.processes * sizeof(std::atomic<uint32_t>);
   size_t offset = Align(sizeof(ShmHeader), kCacheLine);
   const auto place = [&offset](size_t bytes) {

@@ -16,11 +16,12 @@ uint32_t BalanceFastestResponse::Pick(Candidates& among, uint64_t /*key*/, Rando
   const auto [a, b] = DrawPair(table_, among, random);
   if (b == kNoIndex) return a;
   const PeakEwma time_a(among.Slot(a).ewma), time_b(among.Slot(b).ewma);
-  const auto cost = [&](uint32_t i, const PeakEwma& own, const PeakEwma& rival) {
-    const double share = table_.mean_weight() / among[i].weight;
-    return own.Estimate(among.now_ns(), rival.Value()) * (among.InFlight(i) * share + 1);
+  // Response time × (requests in flight for the weight + 1), both sides times both weights: divisions are slow.
+  const auto cost = [&](uint32_t i, uint32_t other, const PeakEwma& own, const PeakEwma& rival) {
+    const double load = among.InFlight(i) * table_.mean_weight() + among[i].weight;
+    return own.Estimate(among.now_ns(), rival.Value()) * load * among[other].weight;
   };
-  return cost(b, time_b, time_a) < kClose * cost(a, time_a, time_b) ? b : a;
+  return cost(b, a, time_b, time_a) < kClose * cost(a, b, time_a, time_b) ? b : a;
 }
 
 }  // namespace ub
