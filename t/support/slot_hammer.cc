@@ -131,8 +131,23 @@ class Hand {
     }
   }
 
+  // What this worker's own gauges say is what it holds, at any moment: they have one writer.
+  void LookAtOwnGauges() {
+    for (uint32_t b = 0; b < kSlots; ++b) {
+      uint32_t held = 0, tickets = 0;
+      for (const Lease& lease : leases_) {
+        if (lease.slot != b) continue;
+        ++held;
+        tickets += lease.half_open;
+      }
+      Check(shm_.in_flight(row_, b).load() == held && shm_.tickets(row_, b).load() == tickets,
+            kGaugesDrifted);
+    }
+  }
+
   // No word is ever torn, and epochs only go forward within a generation.
   void LookAtWords() {
+    LookAtOwnGauges();
     for (uint32_t b = 0; b < kSlots; ++b) {
       const BackendSlot& slot = shm_.slot(b);
       const uint32_t generation = slot.generation.load();

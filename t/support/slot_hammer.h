@@ -23,7 +23,7 @@ inline constexpr uint32_t kHands =
 inline constexpr uint32_t kLeases = 4;  // that a worker holds at most
 inline constexpr uint32_t kSlots = 6;   // of the table
 inline constexpr uint32_t kAddresses = 9;
-inline constexpr uint32_t kMaxConnections = 3;  // of every backend
+inline constexpr uint32_t kMaxConnections = 2;  // of every backend
 inline constexpr uint32_t kMaxClients = 8;      // client connections over all
 inline constexpr ShmLimits kLimits{.processes = kHands + 2, .backends = kSlots, .sockets = 1};
 
@@ -34,7 +34,7 @@ enum Violation : uint32_t {
   kSlotReusedUnderALease = 8,
   kEpochWentBack = 16,
   kBadWord = 32,
-  kLeftBehind = 64,
+  kGaugesDrifted = 64,
 };
 
 // Lives in memory that all share. A holder tells of a place after it took it and before it gives it

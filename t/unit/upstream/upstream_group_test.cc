@@ -1,6 +1,8 @@
 #include "upstream/upstream_group.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "log_capture.h"
 #include "upstream_fixture.h"
@@ -235,6 +237,32 @@ TEST(UpstreamGroup, TicketsAndPlacesOfADeadWorkerComeBack) {
   EXPECT_NE(pool.group(1).Pick({.now_ns = t}, &lease), PickVerdict::kPicked);
   pool.shm().ReleaseRow(0);  // as the master does once the process is gone
   for (int n = 0; n < 3; ++n) EXPECT_TRUE(pool.Take(1, {.now_ns = t}).half_open);
+}
+
+// Between the look at a backend and the reservation another process may take the last place: then the ticket that was
+// taken first must go back.
+TEST(UpstreamGroup, ATicketWhosePlaceWasLostIsGivenBack) {
+  auto specs = MakeSpecs(1);
+  specs[0].max_connections = 1;
+  Pool pool(specs, "round-robin", 2);
+  const uint32_t b = pool.Find(0);
+  pool.slot(0).breaker = BreakerWord{CircuitState::kHalfOpen, 1, 0}.Pack();
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) {
+      pool.shm().in_flight(1, b).store(1);
+      pool.shm().in_flight(1, b).store(0);
+    }
+  });
+  for (int n = 0; n < 2'000'000 && !HasFailure(); ++n) {
+    Lease lease;
+    const bool picked = pool.group(0).Pick({.now_ns = kSecond}, &lease) == PickVerdict::kPicked;
+    EXPECT_EQ(pool.shm().tickets(0, b), picked ? 1u : 0u) << n;
+    if (picked) pool.group(0).Release(lease);
+  }
+  stop = true;
+  other.join();
+  EXPECT_EQ(pool.shm().in_flight(0, b), 0u);
 }
 
 TEST(UpstreamGroup, AFailureAfterSettlingCountsOnce) {
