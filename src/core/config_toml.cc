@@ -5,8 +5,9 @@
 #include <utility>
 
 #define TOML_EXCEPTIONS 0
-// Its assertions can be broken by a file ("[= 1"), and would take the master along at a reload. What
-// they look at, the code behind them looks at again and reports; the fuzz target watches over it.
+// Its assertions can be broken by a file ("[= 1"), and would take the master along at a reload.
+// What they look at, the code behind them looks at again and reports; the fuzz target watches over
+// it.
 #define TOML_ASSERT(expr) static_assert(true)
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
@@ -22,29 +23,44 @@ namespace {
 // the stack.
 constexpr int kMaxDotsInLine = 32;
 
-// The line that has too many dots, or 0. Follows TOML's strings and comments only as far as this
-// needs.
-uint32_t FindDottedBomb(std::string_view text) {
+// What toml++ must not see: too many dots in a line, and letters beyond ASCII outside strings and
+// comments, for some of which its look-up of blanks has no answer and runs into undefined
+// behaviour.
+struct Hazard {
+  uint32_t line = 0, column = 0;  // line 0: none
+  bool dots = false;
+};
+
+// Follows TOML's strings and comments only as far as this needs.
+Hazard FindHazard(std::string_view text) {
   enum class In { kPlain, kBasic, kLiteral, kLongBasic, kLongLiteral, kComment };
   In in = In::kPlain;
   uint32_t line = 1;
+  size_t line_start = 0;
   int dots = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const bool triple = text.substr(i, 3) == "\"\"\"" || text.substr(i, 3) == "'''";
     if (c == '\n') {
       ++line;
+      line_start = i + 1;
       dots = 0;
       if (in != In::kLongBasic && in != In::kLongLiteral) in = In::kPlain;
     } else if (in == In::kPlain) {
-      if (c == '.' && ++dots > kMaxDotsInLine) return line;
+      if (c == '.' && ++dots > kMaxDotsInLine) return {line, 1, true};
+      if (static_cast<unsigned char>(c) >= 0x80) {
+        return {line, static_cast<uint32_t>(i - line_start + 1), false};
+      }
       if (c == '#') in = In::kComment;
       if (c == '"') in = triple ? In::kLongBasic : In::kBasic;
       if (c == '\'') in = triple ? In::kLongLiteral : In::kLiteral;
       if (triple) i += 2;
     } else if ((in == In::kBasic || in == In::kLongBasic) && c == '\\') {
       ++i;
-      if (i < text.size() && text[i] == '\n') ++line;
+      if (i < text.size() && text[i] == '\n') {
+        ++line;
+        line_start = i + 1;
+      }
     } else if ((in == In::kBasic && c == '"') || (in == In::kLiteral && c == '\'')) {
       in = In::kPlain;
     } else if (triple &&
@@ -55,7 +71,7 @@ uint32_t FindDottedBomb(std::string_view text) {
       while (i + 1 < text.size() && text[i + 1] == c) ++i;
     }
   }
-  return 0;
+  return {};
 }
 
 // toml++ tells what it was doing, which helps nobody; what helps is what to do about it.
@@ -156,10 +172,11 @@ ConfigNode TomlReader::Convert(const toml::node& node, int depth) {
 
 ConfigNode ParseToml(std::string_view text, const std::string& name, ConfigProblems* problems) {
   TomlReader reader(name, problems);
-  if (const uint32_t line = FindDottedBomb(text); line != 0) {
+  if (const Hazard hazard = FindHazard(text); hazard.line != 0) {
     problems->push_back(
-        {MakePosition(name, line, 1),
-         fmt::format("nested too deeply (at most {} dots in a line)", kMaxDotsInLine)});
+        {MakePosition(name, hazard.line, hazard.column),
+         hazard.dots ? fmt::format("nested too deeply (at most {} dots in a line)", kMaxDotsInLine)
+                     : "not valid TOML: letters beyond ASCII stand in quotes"});
     return ConfigNode::Mapping(reader.Start());
   }
   const toml::parse_result result = toml::parse(text);

@@ -67,6 +67,29 @@ TEST(ConfigToml, DotsAreCountedOnlyWhereTheyNest) {
   }
 }
 
+// For some of them toml++ 3.3 has undefined behaviour.
+TEST(ConfigToml, LettersBeyondAsciiStandInQuotes) {
+  for (const char* good : {"a = \"\xc3\xb6\"", "\"\xc3\xb6\" = 1", "a = '\xc6\xa4' # \xc6\xa4",
+                           "a = \"\"\"\n\xc6\xa4\n\"\"\"", "a = '''\xc6\xa4'''\nb = 1"}) {
+    ConfigProblems problems;
+    ParseToml(good, "t", &problems);
+    EXPECT_EQ(Lines(problems), "") << good;
+  }
+  const struct {
+    const char *text, *place;
+  } kBad[] = {{"a = \xc6\xa4", "t:1:5"},
+              {"gr\xc3\xb6 = 1", "t:1:3"},
+              {"a = \"\xc3\xb6\" \xc2\xa0", "t:1:10"},
+              {"a = \"\"\"x\\\n\"\"\"\n[\xc6\xa4]", "t:3:2"},
+              {"a = 1\n\xe2\x80\xa8", "t:2:1"}};
+  for (const auto& test : kBad) {
+    ConfigProblems problems;
+    ParseToml(test.text, "t", &problems);
+    EXPECT_EQ(Lines(problems),
+              std::string(test.place) + ": not valid TOML: letters beyond ASCII stand in quotes");
+  }
+}
+
 TEST(ConfigToml, TheLibraryHasAVersion) { EXPECT_NE(TomlLibraryVersion(), ""); }
 
 }  // namespace
