@@ -6,14 +6,17 @@
 #include "core/master.h"
 #include "core/process_title.h"
 #include "http/health_probe_http.h"
+#include "http/management_service.h"
 #include "http/worker.h"
 #include "upstream/controller.h"
+#include "upstream/runtime_state.h"
 
 namespace {
 
 int RunController(ub::ChildContext& child) {
   ub::HttpProbeFactory probes;
-  return ub::ControllerMain(child, &probes);
+  ub::HttpManagement management;
+  return ub::ControllerMain(child, &probes, &management);
 }
 
 }  // namespace
@@ -44,6 +47,7 @@ int main(int argc, char** argv) {
   ub::MasterHooks hooks;
   hooks.reload = [&action] { return ub::ReloadConfig(action.source); };
   hooks.prepare = ub::PrepareBackends;
+  hooks.load_state = ub::LoadRuntimeState;
   hooks.serialize = ub::SerializeConfig;
   hooks.diff = [](const ub::Config& before, const ub::Config& after) { return ub::DiffConfig(before, after).text; };
 

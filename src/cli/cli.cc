@@ -10,8 +10,10 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/dashboard_command.h"
 #include "cli/flags.h"
 #include "cli/help.h"
+#include "cli/status_command.h"
 #include "core/config_keys.h"
 #include "core/config_print.h"
 #include "core/config_text.h"
@@ -116,11 +118,18 @@ std::string TakeCommand(const Arguments& arguments, CliAction* action) {
       return "validate takes one file (validate -f FILE)";
     }
     if (action->source.file.empty()) return "validate needs a file (validate -f FILE)";
-    if (arguments.diff)
-      return "validate --diff: not in this version (validate -f FILE checks the file)";
+    if (arguments.diff) action->kind = CliAction::Kind::kDiff;
     return {};
   }
   if (!words.empty()) return fmt::format("{} takes no arguments", arguments.command);
+  if (arguments.command == "status") {
+    action->kind = CliAction::Kind::kStatus;
+    action->watch = arguments.watch;
+  }
+  if (arguments.command == "dashboard") {
+    action->kind = CliAction::Kind::kDashboard;
+    action->directory = arguments.export_directory;
+  }
   if (arguments.command == "demo") {
     action->demo = true;
     if (action->daemon) return "demo runs in the foreground (remove -d)";
@@ -225,6 +234,31 @@ int Signal(const CliAction& action) {
   return 1;
 }
 
+// What the file would change of what the running instance works by.
+int Diff(const CliAction& action) {
+  int status = 0;
+  const std::optional<LoadedConfig> loaded = LoadOrExplain(action.source, &status);
+  if (!loaded) return status;
+  const Result<std::vector<std::string>> lines = DiffRunning(*loaded->config);
+  if (!lines) {
+    PrintErrors({lines.error().detail()});
+    return 1;
+  }
+  std::string out;
+  for (const std::string& line : *lines) out += line + "\n";
+  return WriteOut(lines->empty() ? "a reload would change nothing\n" : out, 0);
+}
+
+int AskRunning(const CliAction& action) {
+  const tl::expected<AdminConfig, ConfigErrors> admin = LoadAdminConfig(action.source);
+  if (!admin) {
+    PrintErrors(admin.error().lines);
+    return 1;
+  }
+  if (action.kind == CliAction::Kind::kStatus) return RunStatus(*admin, action.watch);
+  return RunDashboard(*admin, action.directory);
+}
+
 }  // namespace
 
 CliAction ParseCommandLine(int argc, const char* const* argv) {
@@ -236,6 +270,10 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
   }
   if (!arguments.error.empty()) return Usage(arguments.error);
   if (arguments.diff && arguments.command != "validate") return Usage("--diff belongs to validate");
+  if (arguments.watch && arguments.command != "status") return Usage("--watch belongs to status");
+  if (!arguments.export_directory.empty() && arguments.command != "dashboard") {
+    return Usage("--export belongs to dashboard");
+  }
   if (!arguments.format.empty() && arguments.command != "example") {
     return Usage("--format belongs to example");
   }
@@ -256,7 +294,9 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
   if (const std::string wrong = TakeFlags(arguments, &action); !wrong.empty()) return Usage(wrong);
   if (const std::string wrong = TakeCommand(arguments, &action); !wrong.empty())
     return Usage(wrong);
-  const bool needs_backends = action.kind != CliAction::Kind::kSignal && !action.demo;
+  const bool asks_running = action.kind == CliAction::Kind::kSignal || action.kind == CliAction::Kind::kStatus ||
+                            action.kind == CliAction::Kind::kDashboard;
+  const bool needs_backends = !asks_running && !action.demo;
   if (needs_backends && !HasBackends(action.source)) {
     return Usage(
         "no backends are given (-b HOST:PORT, or -c FILE; to look around: ultrabalancer demo)");
@@ -274,6 +314,11 @@ std::optional<int> RunCommand(const CliAction& action) {
       return Test(action);
     case CliAction::Kind::kSignal:
       return Signal(action);
+    case CliAction::Kind::kDiff:
+      return Diff(action);
+    case CliAction::Kind::kStatus:
+    case CliAction::Kind::kDashboard:
+      return AskRunning(action);
     case CliAction::Kind::kRun:
       break;
   }

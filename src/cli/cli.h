@@ -26,6 +26,9 @@ struct CliAction {
     kTest,       // -t, validate
     kTestPrint,  // -T
     kSignal,     // -s
+    kDiff,       // validate --diff
+    kStatus,     // status
+    kDashboard,  // dashboard
   };
   Kind kind = Kind::kExit;
   int status = 0;
@@ -33,6 +36,8 @@ struct CliAction {
   ConfigSource source;       // all but kExit
   bool daemon = false;       // kRun
   bool demo = false;         // kRun
+  bool watch = false;        // kStatus
+  std::string directory;     // kDashboard: where to write; empty: nowhere
   std::string signal;        // kSignal: reload, quit, stop or reopen
   std::string command_line;  // for the process title: the arguments, joined
 };

@@ -128,6 +128,8 @@ std::string ZshCompletionText() {
   out += "  )\n  _arguments -s \\\n" + ZshFlags();
   out += R"(    '--format=[the format of example]:format:(yaml toml ini)' \
     '--diff[with validate: what a reload would change]' \
+    '--watch[with status: draw it anew every second]' \
+    '--export=[with dashboard: write files for Prometheus and Grafana]:directory:_files -/' \
     '1:command:{_describe command commands}' \
     '*:argument:{_ultrabalancer_argument}'
 }

@@ -51,13 +51,15 @@ constexpr FlagSpec kFlags[] = {
 
 constexpr CommandSpec kCommands[] = {
     {"start", "ALGORITHM HOST:PORT...", "balance over these backends"},
-    {"validate", "-f FILE", "check a configuration (as -t -c FILE)"},
+    {"validate", "-f FILE [--diff]", "check a file; --diff: what a reload changes"},
     {"example", "[--format yaml|toml|ini]", "print a complete example configuration"},
+    {"status", "[--watch]", "a table of the running instance's backends"},
+    {"dashboard", "[--export DIR]", "where it is; files for Prometheus, Grafana"},
     {"info", "", "print version, build, algorithms and defaults"},
     {"demo", "", "the balancer and three demo backends in one"},
 };
 
-constexpr std::string_view kLater[] = {"import", "status", "dashboard"};
+constexpr std::string_view kLater[] = {"import"};
 
 std::string UnknownFlag(const std::string& given) {
   const std::string word = given.substr(0, given.find('='));
@@ -168,7 +170,9 @@ Arguments ParseArguments(int argc, const char* const* argv) {
     specs[option] = &flag;
   }
   app.add_flag("--diff", out.diff)->disable_flag_override();
+  app.add_flag("--watch", out.watch)->disable_flag_override();
   app.add_option("--format", out.format);
+  app.add_option("--export", out.export_directory);
 
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   try {

@@ -49,6 +49,8 @@ struct Arguments {
   std::vector<std::string> positional;  // what follows it
   std::vector<GivenFlag> flags;         // in the order given
   bool diff = false;                    // validate --diff
+  bool watch = false;                   // status --watch
+  std::string export_directory;         // dashboard --export
   std::string format;                   // example --format
   std::string error;                    // wrong usage: one line; the rest is empty
 };

@@ -86,11 +86,9 @@ std::string InfoText() {
                      TomlLibraryVersion(), FMT_VERSION / 10000, FMT_VERSION / 100 % 100,
                      FMT_VERSION % 100);
   const ShmLimits limits;
-  if (const Result<ShmSegment> shm = ShmSegment::Create(limits)) {
-    out += fmt::format(
-        "shared memory: {:.1f} MiB for {} backends and {} processes, touched as used\n",
-        static_cast<double>(shm->bytes()) / (1 << 20), limits.backends, limits.processes);
-  }
+  out += fmt::format("shared memory: {:.1f} MiB for {} backends and {} processes, touched as used\n",
+                     static_cast<double>(ShmSegment::BytesFor(limits)) / (1 << 20), limits.backends,
+                     limits.processes);
   out += "\nAlgorithms:\n";
   for (const std::string_view name : Choices(*FindConfigKey("algorithm"))) {
     out += fmt::format("  {}\n", name);

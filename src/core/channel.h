@@ -19,9 +19,10 @@ namespace ub {
 
 enum class MessageType : uint32_t {
   // master to child
-  kConfig,     // fd[0]: sealed memfd with the canonical configuration; arg: its generation
+  kConfig,     // fd[0]: sealed memfd with the canonical configuration; arg: its generation. To the
+               // controller, where there is a state file: fd[1]: its content
   kListeners,  // fds: listening sockets; payload: their u32 indexes in the ownership table, in the
-               // fds' order
+               // fds' order. To the controller: fds: all that the management address now has
   kRemoveListeners,  // payload: u32 indexes; owner drains the accept queue, all close them
   kOwners,           // the ownership table changed
   kResume,  // as kConfig, to a worker that drains: stay and serve on; its sockets come after it
@@ -34,8 +35,11 @@ enum class MessageType : uint32_t {
   kReady,          // the child serves; arg: generation of its configuration
   kConfigAck,      // arg: generation now in force; payload: empty, or why it was refused
   kWakeWorkers,    // the controller waits for workers to take up the new table: idle ones sleep
+  kRuntimeState,   // fd[0]: sealed memfd with what was changed at run time, to be kept; arg comes
+                   // back with kStateKept; payload: empty, or "none" where nothing is changed now
   kReloadRequest,  // the controller asks for a reload (admin API); arg comes back with the result
   // master to the controller
+  kStateKept,     // arg: as sent; payload: empty, or why admin.state_file could not be written
   kReloadResult,  // how the reload that it asked for ended; arg: as asked; payload: empty, or error
                   // lines
 };

@@ -26,8 +26,10 @@ struct ChildContext {
   std::shared_ptr<const Config> config;
   uint64_t generation = 0;  // of `config`
   ListenSockets* sockets =
-      nullptr;             // inherited; a worker closes what it is told to. Empty in the controller
-  pid_t peer_master = 0;   // as kPeerMaster
+      nullptr;             // inherited; a worker closes what it is told to. The controller gets the management address's
+  int handover_fd = -1;       // worker: sends clients of management paths; controller: receives them
+  int runtime_state_fd = -1;  // controller: what the one before had been told to change; -1: nothing
+  pid_t peer_master = 0;      // as kPeerMaster
   int access_log_fd = -1;  // opened by the master; kReopen brings another; -1: off
 };
 

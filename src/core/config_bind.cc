@@ -182,6 +182,16 @@ void Binder::CheckAdmin() {
                         "or listen on 127.0.0.1)",
                         admin.listen_address));
   }
+  if (admin.on_main_port && admin.api_key.empty() && root_.FindPath("admin.api_key") == nullptr) {
+    for (const ListenConfig& listen : result_.config.listen) {
+      if (listen.is_unix || IsLoopback(listen.address)) continue;
+      Problem(PositionOf("admin.on_main_port"),
+              fmt::format("admin.on_main_port: {} can be reached from outside and there is no key (set "
+                          "admin.api_key, or listen on 127.0.0.1)",
+                          listen.text));
+      break;
+    }
+  }
   if (!admin.port_given || is_unix) return;
   for (const ListenConfig& listen : result_.config.listen) {
     const bool wildcard = listen.address == "0.0.0.0" || listen.address == "::" ||

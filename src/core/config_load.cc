@@ -221,15 +221,27 @@ tl::expected<LoadedConfig, ConfigErrors> LoadConfig(const ConfigSource& source) 
                       std::move(layers.merged), ToLines(layers.warnings)};
 }
 
-tl::expected<std::string, ConfigErrors> LoadPidFile(const ConfigSource& source) {
+namespace {
+
+// What can be had of a configuration that may be wrong elsewhere.
+tl::expected<Config, ConfigErrors> LoadLeniently(const ConfigSource& source) {
   Layers layers = ReadLayers(source);
   const BindOptions options{&source.environment, source.directory, false};
-  // A file that cannot be read says nothing about the pid file; a value that is wrong elsewhere
-  // does no harm.
+  // A file that cannot be read says nothing; a value that is wrong elsewhere does no harm.
   if (!layers.complete && layers.merged.entries.empty()) {
     return tl::unexpected<ConfigErrors>({ToLines(layers.problems), false});
   }
-  return BindConfig(layers.merged, options).config.pid_file;
+  return BindConfig(layers.merged, options).config;
+}
+
+}  // namespace
+
+tl::expected<AdminConfig, ConfigErrors> LoadAdminConfig(const ConfigSource& source) {
+  return LoadLeniently(source).map([](const Config& config) { return config.admin; });
+}
+
+tl::expected<std::string, ConfigErrors> LoadPidFile(const ConfigSource& source) {
+  return LoadLeniently(source).map([](const Config& config) { return config.pid_file; });
 }
 
 }  // namespace ub

@@ -51,6 +51,9 @@ struct ConfigErrors {
 
 tl::expected<LoadedConfig, ConfigErrors> LoadConfig(const ConfigSource& source);
 
+// Only where the running instance is managed, for the commands that ask it; the same holds.
+tl::expected<AdminConfig, ConfigErrors> LoadAdminConfig(const ConfigSource& source);
+
 // Only the pid file, for -s: the rest of the configuration may be wrong. Empty: none is set.
 tl::expected<std::string, ConfigErrors> LoadPidFile(const ConfigSource& source);
 

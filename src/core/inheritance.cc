@@ -40,7 +40,8 @@ void TakeLine(const std::string& line, Inheritance* found) {
   if (what == "pid") found->predecessor = static_cast<pid_t>(number);
   if (what == "segment") found->segment = TakeFd(static_cast<int>(number));
   if (what == "link") found->link = TakeFd(static_cast<int>(number));
-  if (what != "socket") return;
+  if (what == "state") found->state = TakeFd(static_cast<int>(number));
+  if (what != "socket" && what != "management") return;
   ListenSocket socket;
   int shared = 0, passed = 0;
   if (!(words >> socket.index >> shared >> passed >> std::ws)) return;
@@ -48,7 +49,8 @@ void TakeLine(const std::string& line, Inheritance* found) {
   socket.shared = shared != 0;
   socket.passed = passed != 0;
   socket.fd = TakeFd(static_cast<int>(number));
-  if (socket.fd.valid()) found->sockets.push_back(std::move(socket));
+  auto& list = what == "socket" ? found->sockets : found->management;
+  if (socket.fd.valid()) list.push_back(std::move(socket));
 }
 
 void TakeFromMaster(Inheritance* found) {
@@ -104,12 +106,16 @@ std::vector<std::string> UpgradeArguments(std::vector<std::string> arguments) {
 }
 
 Result<UniqueFd> WriteInheritance(pid_t self, int segment, int link,
-                                  const std::vector<const ListenSocket*>& sockets) {
+                                  const std::vector<const ListenSocket*>& sockets,
+                                  const std::vector<const ListenSocket*>& management, int state) {
   std::string text = fmt::format("pid {}\nsegment {}\nlink {}\n", self, segment, link);
-  for (const ListenSocket* socket : sockets) {
-    text += fmt::format("socket {} {} {} {} {}\n", socket->fd.get(), socket->index,
-                        socket->shared ? 1 : 0, socket->passed ? 1 : 0, socket->address);
-  }
+  const auto put = [&text](const char* what, const ListenSocket& socket) {
+    text += fmt::format("{} {} {} {} {} {}\n", what, socket.fd.get(), socket.index,
+                        socket.shared ? 1 : 0, socket.passed ? 1 : 0, socket.address);
+  };
+  for (const ListenSocket* socket : sockets) put("socket", *socket);
+  for (const ListenSocket* socket : management) put("management", *socket);
+  if (state >= 0) text += fmt::format("state {}\n", state);
   return MakeSealedMemfd("ultrabalancer-inherit", text);
 }
 

@@ -24,6 +24,8 @@ struct Inheritance {
   UniqueFd segment;                   // of the older master
   UniqueFd link;                      // to the older master
   std::vector<ListenSocket> sockets;  // of the older master, as it had them
+  std::vector<ListenSocket> management;  // of the older master: the management address
+  UniqueFd state;                     // of the older master: what was changed at run time
   std::vector<UniqueFd> passed;       // by systemd: listening, address unknown yet
 
   bool upgrade() const { return predecessor != 0; }
@@ -43,7 +45,9 @@ inline constexpr char kInheritVariable[] = "ULTRABALANCER_INHERIT";
 // In the older master: a memfd with the list, whose descriptors' numbers are those of this process.
 // The caller clears close-on-exec of all of them in the process that executes.
 Result<UniqueFd> WriteInheritance(pid_t self, int segment, int link,
-                                  const std::vector<const ListenSocket*>& sockets);
+                                  const std::vector<const ListenSocket*>& sockets,
+                                  const std::vector<const ListenSocket*>& management = {},
+                                  int state = -1);
 
 }  // namespace ub
 

@@ -19,6 +19,7 @@
 
 #include "core/daemon.h"
 #include "core/log_files.h"
+#include "core/management_link.h"
 #include "core/master_child.h"
 #include "core/master_options.h"
 #include "core/pid_file.h"
@@ -46,6 +47,7 @@ class Master {
   Status Start();
   // A taken address is tried again until then.
   Status OpenSockets(uint64_t retry_until_ms);
+  Status OpenManagement();
   std::string PidPath() const;
   Status CreateSegment();
   bool AttachSegment(const ShmLimits& needed);
@@ -80,7 +82,6 @@ class Master {
   void Handle(Child& child, const Message& message);
   bool AllReady() const;
   void SendTo(Child& child, Message message);
-  // To every worker that is not draining.
   void SendToWorkers(const std::function<Message()>& make);
   void SendListeners(const std::vector<uint32_t>& indexes);
   static std::vector<Message> ListenerMessages(const std::vector<const ListenSocket*>& sockets);
@@ -129,19 +130,20 @@ class Master {
   uint32_t workers_ = 0;  // wanted
   Phase phase_ = Phase::kStarting;
   int exit_status_ = 0;
+  bool reload_wanted_ = false;
 
   Daemon daemon_;
   LogFiles logs_;
   Identity identity_;
   PidFile pid_file_;
   ListenSockets sockets_;
+  ManagementLink management_;
   std::vector<RetiringSockets> retiring_;
   std::optional<ShmSegment> shm_;
   std::vector<std::unique_ptr<Child>> children_;
   std::map<std::pair<ChildKind, uint32_t>, MasterSeat> seats_;
   UniqueFd config_memfd_;
 
-  bool reload_wanted_ = false;
   std::vector<std::string> reload_warnings_;  // of the last one
   std::vector<uint64_t> reload_requests_;     // args of kReloadRequest that wait for a result
   uint64_t reload_sequence_ = 0, reload_begun_ms_ = 0;

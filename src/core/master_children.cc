@@ -113,6 +113,7 @@ bool Master::Spawn(ChildKind kind, uint32_t worker_id) {
   context.sockets = &sockets_;
   context.access_log_fd = logs_.access_fd();
   context.peer_master = peer_.pid;
+  management_.GiveTo(&context);
   // The child's copy of `child` is closed with the others': it is in the list before the fork.
   Child& seated = *children_.emplace_back(std::move(child));
   const uint32_t row = seated.row;
@@ -146,6 +147,7 @@ void Master::BecomeChild(ChildKind kind) {
   for (RetiringSockets& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
   retiring_.clear();
   if (kind == ChildKind::kController) sockets_.sockets().clear();
+  management_.BecomeChild(kind);
 }
 
 void Master::Reap() {
@@ -227,6 +229,7 @@ void Master::SendTo(Child& child, Message message) {
   }
 }
 
+// To every worker that is not draining.
 void Master::SendToWorkers(const std::function<Message()>& make) {
   for (const auto& child : children_) {
     if (child->kind == ChildKind::kWorker && !child->draining) SendTo(*child, make());
@@ -286,6 +289,9 @@ void Master::Handle(Child& child, const Message& message) {
         wake.type = MessageType::kOwners;
         SendTo(*worker, std::move(wake));
       }
+      break;
+    case MessageType::kRuntimeState:
+      SendTo(child, management_.KeepState(message, config_->admin.state_file));
       break;
     case MessageType::kReloadRequest:
       reload_wanted_ = true;

@@ -105,7 +105,8 @@ Status Master::PlanReload(ReloadPlan* plan) {
       MakeSealedMemfd("ultrabalancer-config", hooks_.serialize ? hooks_.serialize(next) : "");
   if (!memfd) return memfd.error();
   plan->memfd = std::move(*memfd);
-  const Status status = OpenListeners(plan);
+  Status status = OpenListeners(plan);
+  if (status.ok()) status = management_.Prepare(next.admin);
   if (!status.ok()) UndoListeners(plan);
   return status;
 }
@@ -179,17 +180,28 @@ void Master::CommitReload(ReloadPlan plan) {
     }
   }
   SendListeners(fresh);
+  Child* const controller = FindSeated(ChildKind::kController, 0);
+  std::optional<Message> moved = management_.Commit();
+  if (moved && controller != nullptr) SendTo(*controller, std::move(*moved));
   RetireRemoved();
   // The surplus first gives its sockets to those who stay, then drains: no queue is left alone.
   for (const auto& child : children_)
     child->draining |= child->kind == ChildKind::kWorker && child->worker_id >= workers_;
   RebalanceOwners();
+  const bool stateful = hooks_.load_state && !config_->admin.state_file.empty();
+  if (stateful) {
+    const Status status = management_.LoadState(hooks_.load_state(*config_));
+    if (!status.ok()) Log(LogLevel::kError, "admin.state_file: {}", status.detail());
+  }
   for (const auto& child : children_) {
     child->refusal.clear();
     if (!child->draining) {
-      SendTo(
-          *child,
-          ConfigMessage());  // the controller is the first in the list as long as it has not died
+      Message message = ConfigMessage();
+      const bool with_state = stateful && child->kind == ChildKind::kController;
+      UniqueFd state = with_state ? management_.CopyOfState() : UniqueFd();
+      if (state.valid()) message.fds.push_back(std::move(state));
+      // The controller is the first in the list as long as it has not died.
+      SendTo(*child, std::move(message));
     } else if (child->kill_at_ms == 0) {
       DrainWorker(*child);
     }

@@ -106,6 +106,7 @@ Status Master::Start() {
   Status status = CreateSegment();
   if (status.ok()) status = TakeSockets();
   if (status.ok()) status = OpenSockets(ports_until);
+  if (status.ok()) status = OpenManagement();
   if (status.ok() && options_.inherited.upgrade()) status = AwaitGo();
   if (status.ok() && hooks_.prepare) status = hooks_.prepare(*config_, *shm_);
   // In a table that was taken over slots may still be in use: its controller tries again.
@@ -194,6 +195,20 @@ Status Master::TakeSockets() {
   return Status::Ok();
 }
 
+// The older master's socket where the address is the same, and what was changed at run time, from
+// the state file or from it.
+Status Master::OpenManagement() {
+  Inheritance& inherited = options_.inherited;
+  Status status = management_.Open(config_->admin, std::move(inherited.management));
+  inherited.management.clear();
+  if (!status.ok()) return status;
+  if (hooks_.load_state && !config_->admin.state_file.empty()) {
+    return management_.LoadState(hooks_.load_state(*config_));
+  }
+  management_.InheritState(std::move(inherited.state));
+  return Status::Ok();
+}
+
 Status Master::OpenSockets(uint64_t retry_until_ms) {
   for (const ListenConfig& address : config_->listen) {
     Status status = Status::Ok();
@@ -246,6 +261,8 @@ void Master::NowServing() {
     }
     Log(LogLevel::kNotice, "listening on {}", where);
   }
+  for (const ListenSocket& socket : management_.sockets().sockets())
+    Log(LogLevel::kNotice, "management address {}", socket.address);
   Log(LogLevel::kNotice, "serving with {} worker{}", workers_, workers_ == 1 ? "" : "s");
   service_.Ready("serving");
   TellPeer();
@@ -256,7 +273,10 @@ void Master::NowServing() {
 }
 
 void Master::CleanUp() {
-  if (!SharesSockets()) sockets_.UnlinkPaths();
+  if (!SharesSockets()) {
+    sockets_.UnlinkPaths();
+    management_.UnlinkPaths();
+  }
   if (pid_file_.held()) {
     unlink(ReloadStatusPath(pid_file_.path()).c_str());
     pid_file_.Remove();

@@ -65,7 +65,10 @@ void Master::BeginUpgrade() {
   UniqueFd ours(ends[0]), theirs(ends[1]);
   std::vector<const ListenSocket*> sockets;
   for (const ListenSocket& socket : sockets_.sockets()) sockets.push_back(&socket);
-  Result<UniqueFd> list = WriteInheritance(getpid(), shm_->fd(), theirs.get(), sockets);
+  std::vector<const ListenSocket*> management;
+  for (const ListenSocket& socket : management_.sockets().sockets()) management.push_back(&socket);
+  Result<UniqueFd> list = WriteInheritance(getpid(), shm_->fd(), theirs.get(), sockets, management,
+                                           management_.state_fd());
   if (!list) {
     Log(LogLevel::kError, "USR2: no upgrade: {}", list.error().detail());
     return;
@@ -98,6 +101,8 @@ pid_t Master::ExecuteNewBinary(int list, int link) {
   if (pid != 0) return pid;
   std::vector<int> kept{list, link, shm_->fd()};
   for (const ListenSocket& socket : sockets_.sockets()) kept.push_back(socket.fd.get());
+  for (const ListenSocket& socket : management_.sockets().sockets()) kept.push_back(socket.fd.get());
+  if (management_.state_fd() >= 0) kept.push_back(management_.state_fd());
   for (const int fd : kept) fcntl(fd, F_SETFD, 0);
   // A daemon has no standard error; what keeps the new one from starting belongs into the log.
   if (options_.daemon) dup2(LogFd(), 2);

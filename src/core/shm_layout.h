@@ -10,10 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/histogram.h"
+
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 3;
+inline constexpr uint32_t kShmLayoutVersion = 4;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -41,6 +43,7 @@ struct alignas(kCacheLine) ShmHeader {
   uint64_t total_bytes;
   uint64_t created_unix_ms;
   char rate_secret[192];  // random; what hashes of what clients choose are made with
+  uint64_t created_ns;  // CLOCK_MONOTONIC: uptime counts from here
   // Bumped by the controller after each change of the backend table; workers rebuild their view.
   alignas(kCacheLine) std::atomic<uint64_t> table_version;
   // Slots at or above this index were never used (it only grows): bounds every scan.
@@ -82,10 +85,12 @@ struct alignas(kCacheLine) ProcessRow {
   std::atomic<uint64_t> bytes_received, bytes_sent;  // client side
   std::atomic<uint64_t> retries;
   std::atomic<uint64_t> rate_limited;  // requests answered 429; among responses[4]
+  std::atomic<uint64_t> client_aborts;  // clients that left before their answer was complete
   std::atomic<uint64_t> upstream_connects, upstream_reuses;
 };
 
-// Counters of one backend in one process; one writer.
+// Counters of one backend in one process; one writer. They belong to the slot and are never zeroed:
+// what earlier tenants of the slot counted stands in a row of its own (ShmSegment::base_counters).
 struct alignas(kCacheLine) BackendCounters {
   std::atomic<uint64_t> requests, failures, retries;
   std::atomic<uint64_t> bytes_sent, bytes_received;  // backend side

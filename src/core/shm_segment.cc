@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -22,7 +23,8 @@ static_assert(sizeof(ShmHeader::rate_secret) == RateTable::kSecretBytes);
 // Byte offsets of the regions; a pure function of the capacities, so that Attach can check what it
 // finds.
 struct Layout {
-  size_t rows, owners, slots, in_flight, idle, tickets, counters, rate_words, clients, total;
+  size_t rows, owners, slots, in_flight, idle, tickets, counters, latency, backend_latency;
+  size_t rate_words, clients, total;
   size_t stride;
 };
 
@@ -48,7 +50,11 @@ Layout ComputeLayout(const ShmLimits& limits) {
   layout.in_flight = place(gauge_bytes);
   layout.idle = place(gauge_bytes);
   layout.tickets = place(gauge_bytes);
-  layout.counters = place(sizeof(BackendCounters) * limits.processes * limits.backends);
+  // One row more than processes: what earlier tenants of each slot counted.
+  const size_t cells = (size_t{limits.processes} + 1) * limits.backends;
+  layout.counters = place(sizeof(BackendCounters) * cells);
+  layout.latency = place(sizeof(LatencyWords) * limits.processes);
+  layout.backend_latency = place(sizeof(LatencyWords) * cells);
   layout.rate_words =
       place(sizeof(std::atomic<uint64_t>) * RateTable::WordsFor(limits.rate_entries));
   layout.clients =
@@ -74,6 +80,8 @@ Result<void*> Map(int fd, size_t bytes) {
 }
 
 }  // namespace
+
+size_t ShmSegment::BytesFor(const ShmLimits& limits) { return ComputeLayout(limits).total; }
 
 Result<ShmSegment> ShmSegment::Create(const ShmLimits& limits) {
   if (!InRange(limits)) return Fail(Invalid("shared segment: capacities out of range"));
@@ -101,6 +109,7 @@ Result<ShmSegment> ShmSegment::Create(const ShmLimits& limits) {
   header.total_rate_entries = limits.rate_entries;
   header.total_bytes = layout.total;
   header.created_unix_ms = UnixMs();
+  header.created_ns = MonotonicNs();
   if (getrandom(header.rate_secret, sizeof header.rate_secret, 0) != sizeof header.rate_secret) {
     return Fail(Status::System("getrandom", errno));
   }
@@ -156,6 +165,8 @@ ShmSegment& ShmSegment::operator=(ShmSegment&& other) noexcept {
   counters_ = std::exchange(other.counters_, nullptr);
   rate_words_ = std::exchange(other.rate_words_, nullptr);
   clients_ = std::exchange(other.clients_, nullptr);
+  latency_ = std::exchange(other.latency_, nullptr);
+  backend_latency_ = std::exchange(other.backend_latency_, nullptr);
   return *this;
 }
 
@@ -183,6 +194,8 @@ void ShmSegment::SetPointers(const ShmLimits& limits) {
   counters_ = reinterpret_cast<BackendCounters*>(bytes + layout.counters);
   rate_words_ = reinterpret_cast<std::atomic<uint64_t>*>(bytes + layout.rate_words);
   clients_ = gauges(layout.clients);
+  latency_ = reinterpret_cast<LatencyWords*>(bytes + layout.latency);
+  backend_latency_ = reinterpret_cast<LatencyWords*>(bytes + layout.backend_latency);
 }
 
 RateTable ShmSegment::rate_table() const {
@@ -196,6 +209,31 @@ uint32_t ShmSegment::InFlight(uint32_t b) const {
 
 uint32_t ShmSegment::Connections() const {
   return SumLive([this](uint32_t r) -> const std::atomic<uint32_t>& { return row(r).connections; });
+}
+
+void ShmSegment::RebaseBackend(uint32_t b) const {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  uint64_t sums[6] = {};
+  uint64_t sum_ns = 0, buckets[kHistogramBuckets] = {};
+  const auto words = [](BackendCounters& of) {
+    return std::array<std::atomic<uint64_t>*, 6>{&of.requests,   &of.failures,       &of.retries,
+                                                 &of.bytes_sent, &of.bytes_received, &of.connects};
+  };
+  const uint32_t rows = header_->row_high_water.load();
+  for (uint32_t r = 0; r < rows; ++r) {
+    if (!Used(r) || counters(r, b).requests.load(kRelaxed) == 0) continue;
+    const auto from = words(counters(r, b));
+    for (size_t i = 0; i < from.size(); ++i) sums[i] += from[i]->load(kRelaxed);
+    const LatencyWords& times = latency(r, b);
+    sum_ns += times.sum_ns.load(kRelaxed);
+    for (uint32_t i = 0; i < kHistogramBuckets; ++i) buckets[i] += times.buckets[i].load(kRelaxed);
+  }
+  if (sums[0] == 0) return;  // the first tenant: the base stays untouched
+  const auto to = words(base_counters(b));
+  for (size_t i = 0; i < to.size(); ++i) to[i]->store(sums[i], kRelaxed);
+  LatencyWords& base = base_latency(b);
+  base.sum_ns.store(sum_ns, kRelaxed);
+  for (uint32_t i = 0; i < kHistogramBuckets; ++i) base.buckets[i].store(buckets[i], kRelaxed);
 }
 
 uint32_t ShmSegment::TakeRow(ChildKind kind, uint32_t worker_id) {

@@ -3,8 +3,9 @@
 //
 // Owner: the master, for its life; children hold the inherited mapping for theirs. No lock
 // anywhere. Regions: header, process rows, socket owners, backend slots, in-flight gauges,
-// half-open tickets, idle gauges, backend counters, rate limiter, client addresses. Gauges are u32 [process][backend], rows padded
-// to cache lines: a row has one writer. Untouched pages cost nothing.
+// half-open tickets, idle gauges, backend counters, histograms, rate limiter, client
+// addresses. Gauges are u32 [process][backend], rows padded to cache lines: a row has one writer.
+// Untouched pages cost nothing.
 #ifndef UB_CORE_SHM_SEGMENT_H_
 #define UB_CORE_SHM_SEGMENT_H_
 
@@ -20,6 +21,8 @@ namespace ub {
 
 class ShmSegment {
  public:
+  // The size of a segment in bytes; most of it is never touched and takes no memory.
+  static size_t BytesFor(const ShmLimits& limits);
   // Makes and maps a new segment. Errors: kInvalid for capacities out of range, kSystem.
   static Result<ShmSegment> Create(const ShmLimits& limits);
   // Maps a segment that another process made (binary upgrade, tests). `fd` is taken over.
@@ -60,6 +63,17 @@ class ShmSegment {
   }
   // The rate limiter's buckets. Nobody's: every worker swaps words of it.
   RateTable rate_table() const;
+  // Times of whole requests in process `r`, and of the answers of backend `b` there. Readers must
+  // not look into those of rows and backends that were never used (Used): a look takes a page.
+  LatencyWords& latency(uint32_t r) const { return latency_[r]; }
+  LatencyWords& latency(uint32_t r, uint32_t b) const {
+    return backend_latency_[size_t{r} * backends() + b];
+  }
+  // What the slot's earlier tenants counted: readers take it off. Written by RebaseBackend.
+  BackendCounters& base_counters(uint32_t b) const { return counters(processes(), b); }
+  LatencyWords& base_latency(uint32_t b) const { return latency(processes(), b); }
+  // False where the row has never counted anything.
+  bool Used(uint32_t r) const { return row(r).accepted.load(std::memory_order_relaxed) != 0; }
 
   bool row_live(uint32_t r) const {
     return (header_->live_rows[r / 64].load(std::memory_order_acquire) >> (r % 64)) & 1;
@@ -83,6 +97,10 @@ class ShmSegment {
   uint32_t InFlight(uint32_t b) const;
   // Sum over living processes of client connections.
   uint32_t Connections() const;
+
+  // Writer of the backend table only: slot `b` goes to another address, whose counts begin at 0.
+  // Nothing may be in flight there.
+  void RebaseBackend(uint32_t b) const;
 
   // --- master only ---
   // Takes a free row for a child that is about to be forked; kNoRow when all are taken.
@@ -111,6 +129,8 @@ class ShmSegment {
   BackendCounters* counters_ = nullptr;
   std::atomic<uint64_t>* rate_words_ = nullptr;
   std::atomic<uint32_t>* clients_ = nullptr;
+  LatencyWords* latency_ = nullptr;
+  LatencyWords* backend_latency_ = nullptr;
 };
 
 }  // namespace ub

@@ -113,6 +113,7 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   head_sent_ = until_close_ = false;
   half_closed_ok_ = connection_->peer_ended();
   reader_.Begin(head->body, head->content_length);
+  if (config().admin.on_main_port && HandOver({bytes, count})) return state_ != State::kClosed;
   StartExchange(bytes + head->bytes, count - head->bytes, in_scratch, head->bytes);
   return true;
 }

@@ -88,6 +88,8 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   void StartExchange(char* rest, size_t count, bool in_scratch, size_t head_bytes);
   // `seen`: what has come of the request, for its log line.
   void Refuse(uint16_t status, const char* reason, std::string_view seen);
+  // True where the request, of which `bytes` have come, is none for the proxy but for the management paths.
+  bool HandOver(std::string_view bytes);
   void FailExchange(const Status& status, bool can_answer);
   bool ClientIsGone();
   bool WillKeepAlive() const;

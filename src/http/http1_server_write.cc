@@ -5,6 +5,7 @@
 
 #include "event/address.h"
 #include "http/http1_server.h"
+#include "http/management_handover.h"
 
 namespace ub {
 
@@ -99,6 +100,18 @@ size_t Http1Server::SendError(ErrorPage page) {
   const iovec piece{const_cast<char*>(text.data()), text.size()};
   Send(std::span<const iovec>(&piece, 1));
   return text.size() - text.find("\r\n\r\n") - 4;
+}
+
+bool Http1Server::HandOver(std::string_view bytes) {
+  if (!IsManagementPath(context_->request_head.target)) return false;
+  // What is not sent yet of an earlier answer cannot go along; neither can more than a message holds.
+  const bool sent = !connection_->congested() && SendHandover(context_->handover_fd, connection_->fd(), bytes, {});
+  if (sent) {
+    Close();
+  } else {
+    Refuse(503, "the controller does not take management requests", bytes);
+  }
+  return true;
 }
 
 }  // namespace ub

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "http/request_record.h"
 
 namespace ub {
 namespace {
@@ -32,7 +33,8 @@ void ProxySession::Transition(State to) { state_ = to; }
 void ProxySession::Reset(ServerStream* stream) {
   stream_ = stream;
   config_ = context_->config;
-  body_end_ = fresh_only_ = counted_retry_ = false;
+  body_end_ = fresh_only_ = counted_retry_ = fresh_ = client_left_ = false;
+  begun_ns_ = context_->loop->now_ns();
   replayable_ = true;
   status_ = failed_status_ = 0;
   rate_verdict_ = RateVerdict::kNone;
@@ -153,11 +155,13 @@ void ProxySession::Launch(std::string_view body) {
   for (;;) {
     attempts_++;
     last_slot_ = lease_.slot;
+    fresh_ = false;
     std::optional<AttemptError> error = attempt_.Start(AttemptRequest(body), config_.get(), !fresh_only_);
     if (!error) break;
     NoteFailure(error->failure, error->status);
     if (!MayRetry(error->failure, error->status) || !Acquire(body)) return;
   }
+  fresh_ = !attempt_.reused();
   Add(attempt_.reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
   if (attempt_.connecting()) {
     if (body_.empty() && !body.empty()) {
@@ -285,6 +289,7 @@ void ProxySession::OnStreamFailed(const Status& status, bool can_answer) {
   if (can_answer && (state_ == State::kTrying || state_ == State::kQueued)) {
     Answer(HttpStatusOf(status));
   } else {
+    client_left_ = status.source() == StatusSource::kClient;
     Finish(false);
   }
 }
@@ -343,8 +348,13 @@ void ProxySession::EndLease(Outcome outcome) {
   if (!lease_.valid()) return;
   const Lease lease = lease_;
   lease_ = Lease();
+  RecordTry(*context_->shm, context_->row,
+            {lease.slot, fresh_, attempts_ + reused_died_ > 1, response_ns_, attempt_.bytes_sent(),
+             attempt_.bytes_received()});
+  // Last: the slot may go to another address now.
   context_->group->Report(lease, outcome, response_ns_, context_->loop->now_ns());
   context_->queue->PlaceFreed();
+  response_ns_ = 0;
 }
 
 void ProxySession::Answer(uint16_t status, uint32_t retry_after_seconds, std::string_view fields) {
@@ -364,6 +374,8 @@ void ProxySession::Finish(bool complete) {
   // However a tunnel ended, its request was answered.
   const bool tunnel = state_ == State::kTunnel;
   const bool answered = complete || tunnel;
+  // A tunnel's request was answered when it began; how long it lasted is no response time.
+  const uint64_t duration_ns = tunnel ? response_ns_ : context_->loop->now_ns() - begun_ns_;
   Transition(State::kDone);
   context_->queue->Leave(this);
   attempt_.End();
@@ -373,8 +385,8 @@ void ProxySession::Finish(bool complete) {
   if (notes_.taken()) LogAccess(complete);
   if (!tunnel) context_->active--;
   if (counted_retry_) context_->retrying--;
-  Add(context_->counters->requests);
-  Add(context_->counters->responses[answered && status_ >= 100 && status_ <= 599 ? status_ / 100 : 0]);
+  RecordRequest(*context_->shm, context_->row,
+                {status_, answered, client_left_ && !tunnel, duration_ns});
   config_.reset();
   ServerStream* stream = stream_;
   stream_ = nullptr;

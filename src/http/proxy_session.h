@@ -97,10 +97,13 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   bool replayable_ = true;      // head_ and body_ are all that was ever sent
   bool fresh_only_ = false;     // kept-alive connections have died on this request
   bool backend_ended_ = false;  // its direction of the tunnel
+  bool fresh_ = false;          // the try under way has a connection of its own
+  bool client_left_ = false;
   bool counted_retry_ = false;  // it stands in context_->retrying
   uint16_t status_ = 0;         // told to the client; 0: none yet
   uint16_t failed_status_ = 0;  // what the last failed try would be told as
   uint32_t attempts_ = 0, reused_died_ = 0;
+  uint64_t begun_ns_ = 0;
   uint64_t body_bytes_ = 0;
   uint64_t response_ns_ = 0;  // from the send to the response's head
   uint64_t key_ = 0;

@@ -22,12 +22,13 @@ std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const
   config_ = config;
   head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = false;
   cursor_ = HeadCursor();
-  progress_ = 0;
+  progress_ = sent_before_ = bytes_sent_ = bytes_received_ = 0;
   link_ = pool_->Take(request.slot, request.generation, !allow_reuse);
   reused_ = link_->connection != nullptr;
   bool connected = true;
   if (reused_) {
     link_->connection->set_handler(this);
+    sent_before_ = link_->connection->sent_bytes();
   } else {
     auto made = Connection::Connect(loop_, request.address, request.address_bytes, this, &connected);
     if (!made) {
@@ -98,6 +99,7 @@ void UpstreamAttempt::End() {
   run_++;
   state_ = State::kIdle;
   input_.Clear();
+  bytes_sent_ = link_->connection->sent_bytes() - sent_before_;
   link_->requests++;
   if (request_done_ && response_done_ && keep_alive_) {
     pool_->Put(std::move(link_));
@@ -196,6 +198,7 @@ void UpstreamAttempt::ReadOnce() {
     return;
   }
   any_byte_ = true;
+  bytes_received_ += result.bytes;
   Progress();
   const uint32_t run = run_;
   if (partial_head) {

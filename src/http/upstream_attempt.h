@@ -82,6 +82,9 @@ class UpstreamAttempt final : public ConnectionHandler {
   // How long the connection of the last try took to stand; kNoConnect: it was there already, or never stood.
   static constexpr uint64_t kNoConnect = UINT64_MAX;
   uint64_t connect_ns() const { return connect_ns_; }
+  // Bytes to and from the backend in the try that has ended, heads included.
+  uint64_t bytes_sent() const { return bytes_sent_; }
+  uint64_t bytes_received() const { return bytes_received_; }
 
   void OnConnected(int error) override;
   void OnReadable() override;
@@ -118,6 +121,8 @@ class UpstreamAttempt final : public ConnectionHandler {
   uint64_t sent_ns_ = 0;
   uint64_t started_ns_ = 0;
   uint64_t connect_ns_ = kNoConnect;
+  uint64_t sent_before_ = 0;     // bytes that earlier requests sent on the connection
+  uint64_t bytes_sent_ = 0, bytes_received_ = 0;
   uint64_t progress_ = 0;        // bytes that the backend had taken when the deadline was last looked at
   Request request_{};
   BodyReader reader_;

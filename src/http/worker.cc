@@ -52,6 +52,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
   context_.queue = &queue_;
   context_.random = Random(RandomSeed());
   context_.config = child->config;
+  context_.handover_fd = child->handover_fd;
 }
 
 Worker::~Worker() {

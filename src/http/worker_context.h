@@ -71,6 +71,7 @@ struct WorkerContext {
   RequestQueue* queue = nullptr;
   Random random{0};
   bool draining = false;
+  int handover_fd = -1;  // where clients of management paths are sent; see management_handover.h
   uint32_t active = 0;    // requests under way
   uint32_t retrying = 0;  // of them on their second or later try
 

@@ -124,6 +124,7 @@ uint32_t BackendTable::TakeSlot() {
 void BackendTable::Fill(uint32_t b, uint32_t pool, const BackendSpec& spec) {
   BackendSlot& slot = shm_.slot(b);
   SetState(slot, SlotState::kFree);  // killed from here on, the slot is simply free
+  if (slot.generation.load(kRelaxed) != 0) shm_.RebaseBackend(b);
   slot.generation.store(slot.generation.load(kRelaxed) + 1, kRelaxed);
   slot.pool.store(pool, kRelaxed);
   slot.admin.store(static_cast<uint32_t>(AdminState::kReady), kRelaxed);

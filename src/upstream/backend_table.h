@@ -26,7 +26,8 @@ namespace ub {
 struct BackendSpec {
   sockaddr_storage address{};
   socklen_t bytes = 0;
-  std::string text;  // "10.0.0.1:80"
+  std::string text;   // "10.0.0.1:80"
+  std::string given;  // as configured: "app1:80" may stand for several addresses
   std::string name;  // for people; empty: the text
   uint32_t weight = 100;
   uint32_t max_connections = 0;

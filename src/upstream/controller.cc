@@ -40,6 +40,7 @@ Result<std::vector<BackendSpec>> BackendSpecs(const Config& config, const HostAn
     spec.address = each.address;
     spec.bytes = each.length;
     spec.text = each.text;
+    spec.given = backend.AddressText();
     spec.name = backend.name;
     spec.weight = backend.weight;
     spec.max_connections = backend.max_connections;
@@ -51,21 +52,42 @@ Result<std::vector<BackendSpec>> BackendSpecs(const Config& config, const HostAn
 }
 
 Status PrepareBackends(const Config& config, ShmSegment& shm) {
+  RuntimeState state;
+  if (!config.admin.state_file.empty()) {
+    auto loaded = RuntimeState::Load(config.admin.state_file);
+    // The controller reads it again and says what is wrong.
+    if (loaded) state = std::move(*loaded);
+  }
+  const Config wanted = state.WithAdded(config);
   HostAnswers answers;
-  for (const std::string& host : HostNames(config)) answers.emplace(host, LookUpHost(host));
-  auto specs = BackendSpecs(config, answers);
+  for (const std::string& host : HostNames(wanted)) answers.emplace(host, LookUpHost(host));
+  auto specs = BackendSpecs(wanted, answers);
   if (!specs) return specs.error();
-  return BackendTable(shm).Apply(kDefaultPool, *specs);
+  std::erase_if(*specs, [&](const BackendSpec& spec) { return state.Find(spec).removed; });
+  for (BackendSpec& spec : *specs) {
+    if (const uint32_t weight = state.Find(spec).weight; weight != 0) spec.weight = weight;
+  }
+  BackendTable table(shm);
+  if (Status status = table.Apply(kDefaultPool, *specs); !status.ok()) return status;
+  for (const BackendSpec& spec : *specs) {
+    if (state.Find(spec).drained) {
+      (void)table.SetAdmin(table.Find(kDefaultPool, spec.text), AdminState::kDrain);
+    }
+  }
+  return Status::Ok();
 }
 
-Controller::Controller(ChildContext* child, std::unique_ptr<EventLoop> loop, HealthProbeFactory* probes)
+Controller::Controller(ChildContext* child, std::unique_ptr<EventLoop> loop, HealthProbeFactory* probes,
+                       ManagementService* management)
     : child_(child),
       loop_(std::move(loop)),
       table_(*child->shm),
       checker_(loop_.get(), child->shm, &table_, probes),
       retry_(&loop_->timers(), &Controller::OnRetry, this),
       resolver_(loop_.get(), [this](const HostAnswers& answers) { OnResolved(answers); }),
-      resolve_(&loop_->timers(), &Controller::OnResolveTime, this) {}
+      resolve_(&loop_->timers(), &Controller::OnResolveTime, this),
+      management_(management),
+      removal_(&loop_->timers(), &Controller::OnRemoval, this) {}
 
 int Controller::Run() {
   if (Status status = channel_watcher_.Watch(loop_.get(), child_->channel.fd(), FdWatcher::kRead,
@@ -74,15 +96,18 @@ int Controller::Run() {
     Log(LogLevel::kError, "cannot follow the master: {}", status.ToString());
     return 1;
   }
+  LoadState();
   // The table stands, filled by the master or by the controller before this one: nobody waits for names here.
   TakeBackends();
   unacknowledged_ = false;
+  StartManagement();
   child_->shm->row(child_->row).config_ack.store(child_->generation, std::memory_order_release);
   Message ready;
   ready.type = MessageType::kReady;
   ready.arg = child_->generation;
   (void)child_->channel.Send(ready);
   loop_->Run();
+  if (management_ != nullptr) management_->Stop();
   return 0;
 }
 
@@ -94,6 +119,7 @@ void Controller::OnChannel(void* self, unsigned) {
       controller->loop_->Stop();
       return;
     }
+    if (!controller->deferred_.empty()) OnDeferred(self);
     if (!message->has_value()) return;
     controller->Handle(std::move(**message));
   }
@@ -105,14 +131,23 @@ void Controller::Handle(Message message) {
       TakeConfig(message);
       return;
     case MessageType::kDrain:
+      draining_ = true;  // goes on answering for the workers; kStop comes when they are gone
+      return;
     case MessageType::kStop:
       loop_->Stop();
+      return;
+    case MessageType::kListeners:
+      if (management_ != nullptr) management_->TakeListeners(std::move(message.fds));
+      return;
+    case MessageType::kReloadResult:
+      reset_pending_ = false;
+      if (management_ != nullptr) management_->OnReloadResult(message.arg, message.payload);
       return;
     case MessageType::kReopen:
       TakeReopenedLogs(std::move(message), &child_->access_log_fd);
       return;
     default:
-      return;  // listening sockets and their owners are the workers' business
+      return;  // who accepts from which of the proxy's sockets is the workers' business
   }
 }
 
@@ -127,12 +162,13 @@ void Controller::TakeConfig(const Message& message) {
   child_->config = std::make_shared<const Config>(std::move(*config));
   child_->generation = message.arg;
   SetLogLevel(child_->config->logging.level);
+  ReloadState(message.fds.size() > 1 ? message.fds[1].get() : -1);
   unacknowledged_ = true;
   TakeBackends();
 }
 
 void Controller::TakeBackends() {
-  if (KnowsAll(HostNames(*child_->config), known_)) {
+  if (KnowsAll(HostNames(Wanted()), known_)) {
     Settle(ApplyBackends());
   } else {
     checker_.Configure(child_->config);
@@ -153,7 +189,7 @@ void Controller::Settle(const Status& status) {
 
 void Controller::Resolve() {
   resolve_.Cancel();
-  std::vector<std::string> names = HostNames(*child_->config);
+  std::vector<std::string> names = HostNames(Wanted());
   if (names.empty()) return;
   if (Status status = resolver_.Ask(std::move(names)); !status.ok()) {
     Log(LogLevel::kError, "names of backends are not looked up: {}", status.ToString());
@@ -190,7 +226,7 @@ bool Controller::Learn(const HostAnswers& answers) {
 
 void Controller::OnResolved(const HostAnswers& answers) {
   const bool changed = Learn(answers);
-  const std::vector<std::string> names = HostNames(*child_->config);
+  const std::vector<std::string> names = HostNames(Wanted());
   const auto unwanted = [&](const std::string& name) {
     return std::find(names.begin(), names.end(), name) == names.end();
   };
@@ -210,9 +246,11 @@ void Controller::OnResolved(const HostAnswers& answers) {
 
 Status Controller::ApplyBackends() {
   retry_.Cancel();
-  auto specs = BackendSpecs(*child_->config, known_);
+  auto specs = BackendSpecs(Wanted(), known_);
   if (!specs) return specs.error();
+  std::erase_if(*specs, [this](BackendSpec& spec) { return !Override(&spec); });
   Status status = table_.Apply(kDefaultPool, *specs);
+  ApplyDrains(*specs);
   checker_.Configure(child_->config);
   if (!status.ok() && status.retryable()) {
     // An idle worker sleeps and has not seen the table that lacks what was removed.
@@ -238,13 +276,13 @@ void Controller::Acknowledge(std::string error) {
   (void)child_->channel.Send(ack);
 }
 
-int ControllerMain(ChildContext& child, HealthProbeFactory* probes) {
+int ControllerMain(ChildContext& child, HealthProbeFactory* probes, ManagementService* management) {
   auto loop = EventLoop::Create();
   if (!loop) {
     Log(LogLevel::kError, "{}", loop.error().ToString());
     return 1;
   }
-  return Controller(&child, std::move(*loop), probes).Run();
+  return Controller(&child, std::move(*loop), probes, management).Run();
 }
 
 }  // namespace ub

@@ -73,6 +73,7 @@ Config MasterTest::BaseConfig(uint32_t workers) {
   config.pid_file = directory_ + "/pid";
   config.logging.file = directory_ + "/log";
   config.timeout.drain_ms = 5000;
+  config.admin.enabled = false;
   return config;
 }
 

@@ -50,7 +50,15 @@ TEST(ShmSegmentTest, RegionsDoNotOverlap) {
       shm.idle(r, b) = value++;
       shm.tickets(r, b) = value++;
       shm.counters(r, b).connects = value++;
+      shm.latency(r, b).sum_ns = value++;
+      shm.latency(r, b).buckets[kHistogramBuckets - 1] = value++;
     }
+    shm.latency(r).sum_ns = value++;
+    shm.latency(r).buckets[kHistogramBuckets - 1] = value++;
+  }
+  for (uint32_t b = 0; b < 17; ++b) {
+    shm.base_counters(b).requests = value++;
+    shm.base_latency(b).buckets[kHistogramBuckets - 1] = value++;
   }
   for (uint32_t b = 0; b < 17; ++b) shm.slot(b).weight = value++;
   for (uint32_t i = 0; i < 1000; ++i) {
@@ -66,7 +74,15 @@ TEST(ShmSegmentTest, RegionsDoNotOverlap) {
       EXPECT_EQ(shm.idle(r, b), expected++);
       EXPECT_EQ(shm.tickets(r, b), expected++);
       EXPECT_EQ(shm.counters(r, b).connects, expected++);
+      EXPECT_EQ(shm.latency(r, b).sum_ns, expected++);
+      EXPECT_EQ(shm.latency(r, b).buckets[kHistogramBuckets - 1], expected++);
     }
+    EXPECT_EQ(shm.latency(r).sum_ns, expected++);
+    EXPECT_EQ(shm.latency(r).buckets[kHistogramBuckets - 1], expected++);
+  }
+  for (uint32_t b = 0; b < 17; ++b) {
+    EXPECT_EQ(shm.base_counters(b).requests, expected++);
+    EXPECT_EQ(shm.base_latency(b).buckets[kHistogramBuckets - 1], expected++);
   }
   for (uint32_t b = 0; b < 17; ++b) EXPECT_EQ(shm.slot(b).weight, expected++);
   EXPECT_EQ(shm.header().magic, kShmMagic);

@@ -220,17 +220,18 @@ TEST_F(ControllerTest, SlotsStillInUseAreWaitedFor) {
   }));
 }
 
-TEST_F(ControllerTest, LeavesWhenToldTo) {
-  for (const MessageType type : {MessageType::kDrain, MessageType::kStop}) {
-    Start();
-    Message message;
-    message.type = type;
-    auto sent = master_.Send(message);
-    ASSERT_TRUE(sent && *sent);
-    thread_.join();
-    EXPECT_EQ(exit_status_, 0);
-    exit_status_ = -1;
-  }
+TEST_F(ControllerTest, LeavesWhenToldToAndAnswersWhileTheWorkersDrain) {
+  Start();
+  Message message;
+  message.type = MessageType::kDrain;
+  auto sent = master_.Send(message);
+  ASSERT_TRUE(sent && *sent);
+  EXPECT_EQ(Hand(), "") << "it still takes configurations";
+  message.type = MessageType::kStop;
+  sent = master_.Send(message);
+  ASSERT_TRUE(sent && *sent);
+  thread_.join();
+  EXPECT_EQ(exit_status_, 0);
 }
 
 TEST_F(ControllerTest, PrepareFillsTheTableBeforeTheFirstFork) {

@@ -1,0 +1,144 @@
+#include "http/management_service.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "http/management_access.h"
+#include "http/metrics_prometheus.h"
+
+namespace ub {
+namespace {
+
+std::string_view MethodText(Method method) {
+  switch (method) {
+    case Method::kGet:
+      return "GET, HEAD";
+    case Method::kPost:
+      return "POST";
+    case Method::kPut:
+      return "PUT";
+    case Method::kDelete:
+      return "DELETE";
+    default:
+      return "";
+  }
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return {};
+  return name.data();
+}
+
+}  // namespace
+
+template <ManagementResponse (AdminApi::*call)(const ManagementRequest&)>
+std::optional<ManagementResponse> HttpManagement::Api(HttpManagement& self, const ManagementRequest& request) {
+  return (self.api_.get()->*call)(request);
+}
+
+std::span<const HttpManagement::Route> HttpManagement::Routes() {
+  static constexpr Route kRoutes[] = {
+      {Method::kGet, "/health", [](HttpManagement& self, const ManagementRequest&) { return std::optional(self.Health()); }},
+      {Method::kGet, "/ready", [](HttpManagement& self, const ManagementRequest&) { return std::optional(self.Ready()); }},
+      {Method::kGet, "/metrics",
+       [](HttpManagement& self, const ManagementRequest&) {
+         const Json json = MetricsJson(self.Snapshot(), self.host_->config()->algorithm);
+         return std::optional(ManagementResponse{200, "application/json", JsonText(json)});
+       }},
+      {Method::kGet, "/prometheus",
+       [](HttpManagement& self, const ManagementRequest&) {
+         return std::optional(ManagementResponse{
+             200, kPrometheusContentType, MetricsPrometheus(self.Snapshot(), self.host_->config()->algorithm)});
+       }},
+      {Method::kGet, "/admin/backends", &Api<&AdminApi::List>},
+      {Method::kPost, "/admin/backends", &Api<&AdminApi::Add>},
+      {Method::kDelete, "/admin/backends", &Api<&AdminApi::Remove>},
+      {Method::kPut, "/admin/backends/weight", &Api<&AdminApi::SetWeight>},
+      {Method::kPost, "/admin/backends/drain", &Api<&AdminApi::Drain>},
+      {Method::kPost, "/admin/backends/undrain", &Api<&AdminApi::Undrain>},
+      {Method::kGet, "/admin/health", &Api<&AdminApi::Health>},
+      {Method::kGet, "/admin/config", &Api<&AdminApi::ConfigInForce>},
+      {Method::kPost, "/admin/reload",
+       [](HttpManagement& self, const ManagementRequest& request) { return self.api_->Reload(request); }},
+  };
+  return kRoutes;
+}
+
+HttpManagement::HttpManagement() = default;
+HttpManagement::~HttpManagement() = default;
+
+void HttpManagement::Start(ManagementHost* host) {
+  host_ = host;
+  host_name_ = HostName();
+  api_ = std::make_unique<AdminApi>(host);
+  server_ = std::make_unique<ManagementServer>(host->loop(), this);
+  sample_timer_ = std::make_unique<Timer>(&host->loop()->timers(), &HttpManagement::OnSample, this);
+  OnSample(this);
+}
+
+void HttpManagement::Stop() {
+  sample_timer_.reset();
+  server_.reset();
+}
+
+void HttpManagement::TakeListeners(std::vector<UniqueFd> sockets) { server_->Listen(std::move(sockets)); }
+
+void HttpManagement::TakeHandover(int fd) { server_->TakeHandover(fd); }
+
+void HttpManagement::OnReloadResult(uint64_t ticket, std::string_view errors) {
+  const auto answer = api_->OnReloadResult(ticket, errors);
+  if (answer) server_->Answer(answer->exchange, answer->response);
+}
+
+void HttpManagement::OnSample(void* self) {
+  auto* service = static_cast<HttpManagement*>(self);
+  const uint64_t now = service->host_->loop()->now_ns();
+  service->sampler_.Sample(now, TotalRequests(service->host_->shm()));
+  service->sample_timer_->Set(now + RateSampler::kIntervalNs);
+}
+
+std::optional<ManagementResponse> HttpManagement::OnRequest(const ManagementRequest& request) {
+  if (const AccessVerdict verdict = CheckOrigin(request, host_name_, !host_->config()->admin.api_key.empty()); verdict.status != 0) {
+    return Envelope(verdict.status, verdict.reason);
+  }
+  const Method method = request.head->method == Method::kHead ? Method::kGet : request.head->method;
+  if (request.path == "/admin" || request.path.starts_with("/admin/")) {
+    const AccessVerdict verdict = CheckKey(request, host_->config()->admin, method != Method::kGet);
+    if (verdict.status != 0) return Envelope(verdict.status, verdict.reason);
+  }
+  std::string allowed;
+  for (const Route& route : Routes()) {
+    if (route.path != request.path) continue;
+    if (route.method == method) return route.answer(*this, request);
+    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", MethodText(route.method));
+  }
+  if (allowed.empty()) return Envelope(404, "there is no such path");
+  ManagementResponse response = Envelope(405, fmt::format("this path takes {}", allowed));
+  response.fields = fmt::format("Allow: {}\r\n", allowed);
+  return response;
+}
+
+ManagementResponse HttpManagement::Health() const {
+  return {200, "application/json",
+          JsonText({{"status", host_->draining() ? "draining" : "ok"}, {"version", Version()}})};
+}
+
+ManagementResponse HttpManagement::Ready() const {
+  const std::vector<BackendMetrics> backends = SnapshotBackends(host_->shm(), false);
+  const auto usable = std::count_if(backends.begin(), backends.end(), [](const auto& each) { return each.usable(); });
+  const bool ready = usable > 0 && !host_->draining();
+  const char* const status = host_->draining() ? "draining" : ready ? "ready" : "no backend is usable";
+  return {static_cast<uint16_t>(ready ? 200 : 503), "application/json",
+          JsonText({{"status", status}, {"usable_backends", usable}, {"backends", backends.size()}})};
+}
+
+MetricsSnapshot HttpManagement::Snapshot() const {
+  const ShmSegment& shm = host_->shm();
+  return TakeSnapshot(shm, sampler_.Rates(host_->loop()->now_ns(), TotalRequests(shm)));
+}
+
+}  // namespace ub

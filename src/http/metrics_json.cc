@@ -1,0 +1,110 @@
+#include "http/metrics_json.h"
+
+#include <cmath>
+
+#include "upstream/health_state.h"
+
+#if __has_include("build_config.h")
+#include "build_config.h"
+#endif
+#ifndef UB_VERSION
+#define UB_VERSION "unknown"
+#endif
+
+namespace ub {
+namespace {
+
+// Nanoseconds as milliseconds, to the microsecond.
+double Ms(uint64_t ns) { return std::round(static_cast<double>(ns) / 1e3) / 1e3; }
+
+double Rate(double per_second) { return std::round(per_second * 100) / 100; }
+
+void PutTimes(const Histogram& times, Json* out) {
+  (*out)["avg_response_time_ms"] = Ms(times.mean_ns());
+  (*out)["min_response_time_ms"] = Ms(times.min_ns());
+  (*out)["max_response_time_ms"] = Ms(times.max_ns());
+  (*out)["p50_response_time_ms"] = Ms(times.PercentileNs(0.5));
+  (*out)["p90_response_time_ms"] = Ms(times.PercentileNs(0.9));
+  (*out)["p95_response_time_ms"] = Ms(times.PercentileNs(0.95));
+  (*out)["p99_response_time_ms"] = Ms(times.PercentileNs(0.99));
+  (*out)["p999_response_time_ms"] = Ms(times.PercentileNs(0.999));
+}
+
+Json WorkerJson(const WorkerMetrics& worker) {
+  return {{"id", worker.id},
+          {"pid", worker.pid},
+          {"state", worker.draining ? "draining" : "serving"},
+          {"connections_active", worker.connections},
+          {"requests_in_flight", worker.in_flight},
+          {"connections_total", worker.accepted},
+          {"total_requests", worker.requests},
+          {"failed_requests", worker.failed},
+          {"retries", worker.retries},
+          {"bytes_received", worker.bytes_received},
+          {"bytes_sent", worker.bytes_sent},
+          {"memory_bytes", worker.memory_bytes}};
+}
+
+}  // namespace
+
+Json BackendJson(const BackendMetrics& backend) {
+  Json out = {{"address", backend.address},
+              {"name", backend.name},
+              {"weight", backend.weight},
+              {"healthy", backend.healthy()},
+              {"state", backend.state()},
+              {"health", HealthStateName(backend.health)},
+              {"admin_state", AdminStateName(backend.admin)},
+              {"circuit_state", CircuitStateName(backend.circuit)},
+              {"active_connections", backend.in_flight},
+              {"idle_connections", backend.idle_connections},
+              {"max_connections", backend.max_connections},
+              {"backup", backend.backup},
+              {"total_requests", backend.requests},
+              {"failures", backend.failures},
+              {"retries", backend.retries},
+              {"connects", backend.connects},
+              {"bytes_sent", backend.bytes_sent},
+              {"bytes_received", backend.bytes_received}};
+  PutTimes(backend.times, &out);
+  return out;
+}
+
+Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm) {
+  Json out = {{"version", Version()},
+              {"algorithm", algorithm},
+              {"uptime_seconds", std::round(snapshot.uptime_seconds * 1000) / 1000},
+              {"total_requests", snapshot.requests},
+              {"successful_requests", snapshot.successful()},
+              {"failed_requests", snapshot.failed()},
+              {"requests_per_second", Rate(snapshot.rates.one_second)},
+              {"requests_per_second_10s", Rate(snapshot.rates.ten_seconds)},
+              {"requests_per_second_1m", Rate(snapshot.rates.one_minute)}};
+  PutTimes(snapshot.times, &out);
+  out["connections_active"] = snapshot.connections;
+  out["connections_total"] = snapshot.connections_accepted;
+  out["requests_in_flight"] = snapshot.in_flight;
+  out["bytes_sent"] = snapshot.bytes_sent;
+  out["bytes_received"] = snapshot.bytes_received;
+  out["retries"] = snapshot.retries;
+  out["rate_limited"] = snapshot.rate_limited;
+  out["client_aborts"] = snapshot.client_aborts;
+  out["upstream_connects"] = snapshot.upstream_connects;
+  out["upstream_reuses"] = snapshot.upstream_reuses;
+  out["responses"] = {{"1xx", snapshot.responses[1]}, {"2xx", snapshot.responses[2]},
+                      {"3xx", snapshot.responses[3]}, {"4xx", snapshot.responses[4]},
+                      {"5xx", snapshot.responses[5]}, {"none", snapshot.responses[0]}};
+  out["config_generation"] = snapshot.config_generation;
+  out["controller"] = {{"pid", snapshot.controller_pid}, {"memory_bytes", snapshot.controller_memory_bytes}};
+  out["workers"] = Json::array();
+  for (const WorkerMetrics& worker : snapshot.workers) out["workers"].push_back(WorkerJson(worker));
+  out["backends"] = Json::array();
+  for (const BackendMetrics& backend : snapshot.backends) out["backends"].push_back(BackendJson(backend));
+  return out;
+}
+
+std::string JsonText(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+std::string_view Version() { return UB_VERSION; }
+
+}  // namespace ub
