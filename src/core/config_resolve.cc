@@ -94,9 +94,8 @@ HostAnswer LookUpHost(const std::string& host) {
     answer.addresses.push_back(address);
   }
   // Name servers rotate their answers; the same set must not look like another one.
-  std::ranges::sort(answer.addresses, Before);
-  const auto repeated = std::ranges::unique(answer.addresses);
-  answer.addresses.erase(repeated.begin(), repeated.end());
+  std::sort(answer.addresses.begin(), answer.addresses.end(), Before);
+  answer.addresses.erase(std::unique(answer.addresses.begin(), answer.addresses.end()), answer.addresses.end());
   if (answer.addresses.empty())
     answer.error = fmt::format("cannot resolve \"{}\": it has no address", host);
   return answer;

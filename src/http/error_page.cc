@@ -34,7 +34,7 @@ std::string_view Explanation(uint16_t status) {
 int Weight(std::string_view text) {
   if (text.empty() || text.size() > 5 || (text.size() > 1 && text[1] != '.')) return 0;
   int value = 0;
-  for (const size_t i : {0, 2, 3, 4}) {
+  for (const size_t i : {0u, 2u, 3u, 4u}) {
     const char digit = i < text.size() ? text[i] : '0';
     if (!IsChar(digit, kCharDigit)) return 0;
     value = value * 10 + (digit - '0');

@@ -117,7 +117,9 @@ bool RuntimeState::Empty() const {
 
 Config RuntimeState::WithAdded(const Config& config) const {
   Config out = config;
-  for (const auto& [address, change] : changes) {
+  for (const auto& entry : changes) {
+    const std::string& address = entry.first;  // no structured binding: clang 14 has none in a lambda
+    const RuntimeChange& change = entry.second;
     if (!change.added) continue;
     const auto same = [&](const BackendConfig& each) { return each.AddressText() == address; };
     if (std::any_of(config.backends.begin(), config.backends.end(), same)) continue;
