@@ -22,6 +22,7 @@
 #include "core/log.h"
 #include "http/http1_server.h"
 #include "http/proxy_session.h"
+#include "http/request_queue.h"
 #include "support/strict_reader.h"
 #include "upstream/backend_table.h"
 
@@ -70,6 +71,7 @@ class World final : public ub::ServerOwner {
     group_ = std::make_unique<ub::UpstreamGroup>(shm_, row_, 0, 0);
     pool_ = std::make_unique<ub::KeepalivePool>(loop_.get(), &shm_, row_);
     places_ = std::make_unique<ub::ClientPlaces>(shm_, row_);
+    queue_ = std::make_unique<ub::RequestQueue>(loop_.get(), &shm_.row(row_).queued);
     access_log_ = std::make_unique<ub::AccessLog>(loop_.get());
     context_.loop = loop_.get();
     context_.shm = &shm_;
@@ -78,6 +80,7 @@ class World final : public ub::ServerOwner {
     context_.group = group_.get();
     context_.pool = pool_.get();
     context_.places = places_.get();
+    context_.queue = queue_.get();
     context_.access_log = access_log_.get();
     loop_->set_turn_hook([this] { context_.sessions.Recycle(); });
   }
@@ -224,6 +227,7 @@ class World final : public ub::ServerOwner {
   std::unique_ptr<ub::UpstreamGroup> group_;
   std::unique_ptr<ub::KeepalivePool> pool_;
   std::unique_ptr<ub::ClientPlaces> places_;
+  std::unique_ptr<ub::RequestQueue> queue_;
   std::unique_ptr<ub::AccessLog> access_log_;
   ub::WorkerContext context_;
   std::unique_ptr<ub::Http1Server> server_;
