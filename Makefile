@@ -104,7 +104,15 @@ $(O)/t/%.o: $(srcdir)/t/%.cc $(O)/compile.flags $(O)/build_config.h
 $(O)/build_config.h: $(O)/config.mk
 	@test -f $@ || ./config.status $@
 
-$(library): $(call objects,$(O),$(lib_sources)) $(O)/link.flags
+# The dashboard's files are part of the program.
+dashboard_files := $(sort $(wildcard $(srcdir)/src/http/dashboard/*))
+$(O)/dashboard_files.cc: $(srcdir)/build/embed $(dashboard_files)
+	$(call say,EMBED,$@)$(srcdir)/build/embed $(dashboard_files) > $@
+
+$(O)/dashboard_files.o: $(O)/dashboard_files.cc $(O)/compile.flags
+	$(call say,CXX,dashboard_files)$(compile) -c -o $@ $<
+
+$(library): $(call objects,$(O),$(lib_sources)) $(if $(filter http,$(LAYERS)),$(O)/dashboard_files.o) $(O)/link.flags
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(O)/ultrabalancer: $(call objects,$(O),$(main_sources)) $(library) $(O)/link.flags

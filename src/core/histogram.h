@@ -77,6 +77,7 @@ class Histogram {
   void Subtract(const LatencyWords& earlier);
 
   uint64_t count() const { return count_; }
+  uint64_t bucket(uint32_t index) const { return buckets_[index]; }
   uint64_t sum_ns() const { return sum_ns_; }
   // 0 where nothing was recorded.
   uint64_t min_ns() const { return count_ == 0 ? 0 : min_ns_; }

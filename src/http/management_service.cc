@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "http/dashboard.h"
 #include "http/management_access.h"
 #include "http/metrics_prometheus.h"
 
@@ -54,6 +55,10 @@ std::span<const HttpManagement::Route> HttpManagement::Routes() {
          return std::optional(ManagementResponse{
              200, kPrometheusContentType, MetricsPrometheus(self.Snapshot(), self.host_->config()->algorithm)});
        }},
+      {Method::kGet, "/dashboard", &Dashboard},
+      {Method::kGet, "/dashboard/app.js", &Dashboard},
+      {Method::kGet, "/dashboard/style.css", &Dashboard},
+      {Method::kGet, "/dashboard/icon.svg", &Dashboard},
       {Method::kGet, "/admin/backends", &Api<&AdminApi::List>},
       {Method::kPost, "/admin/backends", &Api<&AdminApi::Add>},
       {Method::kDelete, "/admin/backends", &Api<&AdminApi::Remove>},
@@ -120,6 +125,12 @@ std::optional<ManagementResponse> HttpManagement::OnRequest(const ManagementRequ
   ManagementResponse response = Envelope(405, fmt::format("this path takes {}", allowed));
   response.fields = fmt::format("Allow: {}\r\n", allowed);
   return response;
+}
+
+std::optional<ManagementResponse> HttpManagement::Dashboard(HttpManagement& self, const ManagementRequest& request) {
+  const DashboardFile* const file = FindDashboardFile(request.path);
+  if (file == nullptr || !self.host_->config()->admin.dashboard) return Envelope(404, "there is no such path");
+  return ManagementResponse{200, file->content_type, std::string(file->content), std::string(kDashboardFields)};
 }
 
 ManagementResponse HttpManagement::Health() const {

@@ -44,6 +44,7 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
   static std::span<const Route> Routes();
   static void OnSample(void* self);
 
+  static std::optional<ManagementResponse> Dashboard(HttpManagement& self, const ManagementRequest& request);
   ManagementResponse Health() const;
   ManagementResponse Ready() const;
   MetricsSnapshot Snapshot() const;

@@ -30,6 +30,17 @@ void PutTimes(const Histogram& times, Json* out) {
   (*out)["p999_response_time_ms"] = Ms(times.PercentileNs(0.999));
 }
 
+// The buckets that are not empty: [their middle in ms, count]. From two of them a reader takes the percentiles of the
+// time between.
+Json HistogramJson(const Histogram& times) {
+  Json out = Json::array();
+  for (uint32_t bucket = 0; bucket < kHistogramBuckets; ++bucket) {
+    if (times.bucket(bucket) == 0) continue;
+    out.push_back({Ms((HistogramLowerNs(bucket) + HistogramUpperNs(bucket)) / 2), times.bucket(bucket)});
+  }
+  return out;
+}
+
 Json WorkerJson(const WorkerMetrics& worker) {
   return {{"id", worker.id},
           {"pid", worker.pid},
@@ -81,6 +92,7 @@ Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm) {
               {"requests_per_second_10s", Rate(snapshot.rates.ten_seconds)},
               {"requests_per_second_1m", Rate(snapshot.rates.one_minute)}};
   PutTimes(snapshot.times, &out);
+  out["response_time_histogram"] = HistogramJson(snapshot.times);
   out["connections_active"] = snapshot.connections;
   out["connections_total"] = snapshot.connections_accepted;
   out["requests_in_flight"] = snapshot.in_flight;
