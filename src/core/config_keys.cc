@@ -198,7 +198,7 @@ constexpr ConfigKey kKeys[] = {
      .meaning = "the key that /admin/* asks for",
      .active = false},
     {.path = "admin.dashboard", .type = KeyType::kBool, .field = UB_FIELD(admin.dashboard),
-     .meaning = "serve /dashboard", .in_force = false},
+     .meaning = "serve /dashboard"},
     {.path = "admin.on_main_port", .type = KeyType::kBool, .field = UB_FIELD(admin.on_main_port),
      .meaning = "serve the management paths on the main port too"},
     {.path = "admin.state_file", .type = KeyType::kPath, .field = UB_FIELD(admin.state_file),
