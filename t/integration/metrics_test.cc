@@ -225,6 +225,7 @@ TEST(Metrics, ReadyIs503WhileTheMasterDrains) {
   EXPECT_TRUE(WaitFor([&] { return management.Get("/ready").status == 503; }));
   gate.Open();
   EXPECT_EQ(client.Read().body, "late");
+  client.socket().Close();  // the worker may have answered before it was told to drain
   EXPECT_EQ(proxy.WaitExit(), 0);
 }
 
