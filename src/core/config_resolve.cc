@@ -155,13 +155,4 @@ ResolveResult ResolveAllBackends(const Config& config) {
   return AssembleBackends(config, answers);
 }
 
-Result<std::vector<ResolvedBackend>> ResolveBackends(const Config& config) {
-  ResolveResult result = ResolveAllBackends(config);
-  if (!result.failures.empty()) {
-    return Fail(
-        Status(StatusCode::kNotFound, StatusSource::kConfig, result.failures[0].text, true));
-  }
-  return std::move(result.backends);
-}
-
 }  // namespace ub

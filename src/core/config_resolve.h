@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "core/config.h"
-#include "core/status.h"
 
 namespace ub {
 
@@ -59,9 +58,6 @@ struct ResolveResult {
 ResolveResult AssembleBackends(const Config& config, const HostAnswers& answers);
 // Looks up every name (blocking), then assembles.
 ResolveResult ResolveAllBackends(const Config& config);
-
-// The same where one failure is enough: what the filler of the backend table calls.
-Result<std::vector<ResolvedBackend>> ResolveBackends(const Config& config);
 
 }  // namespace ub
 

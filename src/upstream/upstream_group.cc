@@ -211,14 +211,6 @@ void UpstreamGroup::Report(const Lease& lease, Outcome outcome, uint64_t respons
   Unreserve(shm_.in_flight(row_, lease.slot));
 }
 
-bool UpstreamGroup::HasFreePlace(uint64_t now_ns) const {
-  for (const ViewEntry& entry : view_.entries()) {
-    if (!Candidates::Serving(view_, entry, settings_, now_ns)) continue;
-    if (entry.max_connections == 0 || view_.InFlight(entry.slot) < entry.max_connections) return true;
-  }
-  return false;
-}
-
 const sockaddr* UpstreamGroup::Address(uint32_t slot, socklen_t* bytes) const {
   *bytes = shm_.slot(slot).address_bytes;
   return reinterpret_cast<const sockaddr*>(shm_.slot(slot).address);

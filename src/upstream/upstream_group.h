@@ -71,9 +71,6 @@ class UpstreamGroup {
   void Report(const Lease& lease, Outcome outcome, uint64_t response_ns, uint64_t now_ns);
   void Release(const Lease& lease) { Report(lease, Outcome::kNeutral, 0, 0); }
 
-  // Whether a pick might find a place now: for a queue that waits for one. Walks until it finds a backend.
-  bool HasFreePlace(uint64_t now_ns) const;
-
   // Where to connect to. The slot must be leased.
   const sockaddr* Address(uint32_t slot, socklen_t* bytes) const;
   const BackendSlot& Slot(uint32_t slot) const { return shm_.slot(slot); }
