@@ -213,6 +213,8 @@ bool IsLoopback(std::string_view ip) {
 bool IsHostName(std::string_view text) {
   if (text.ends_with('.')) text.remove_suffix(1);
   if (text.empty() || text.size() > 253) return false;
+  // The split would trim blanks around a dot away.
+  if (text.find_first_of(" \t") != std::string_view::npos) return false;
   bool only_numbers = true;
   for (const std::string_view label : SplitTrimmed(text, '.')) {
     if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-')
