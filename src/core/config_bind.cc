@@ -208,6 +208,9 @@ void Binder::CheckAdmin() {
 void Binder::CheckProxyProtocol() {
   const ProxyProtocolConfig& proxy = result_.config.proxy_protocol;
   if (!proxy.accept || !proxy.trust.empty()) return;
+  // Networks that could not be read have been reported.
+  const ConfigNode* trust = root_.FindPath("proxy_protocol.trust");
+  if (trust != nullptr && (!trust->items.empty() || !trust->text.empty())) return;
   Problem(PositionOf("proxy_protocol.accept"),
           "proxy_protocol.accept: nobody is trusted to send one (set proxy_protocol.trust to the "
           "addresses of the proxies in front)");

@@ -17,7 +17,7 @@ namespace ub {
 namespace {
 
 constexpr uint64_t kSecondNs = 1'000'000'000;
-constexpr uint64_t kRequestNs = 10 * kSecondNs;  // a whole request, from its first byte
+constexpr uint64_t kRequestNs = 5 * kSecondNs;  // a whole request, from its first byte
 constexpr uint64_t kIdleNs = 60 * kSecondNs;
 constexpr uint64_t kWriteNs = 10 * kSecondNs;  // without any progress
 constexpr uint64_t kLingerNs = 2 * kSecondNs;

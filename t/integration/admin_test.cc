@@ -176,6 +176,18 @@ TEST_F(AdminTest, ManyHalfSentRequestsShutNobodyOut) {
   EXPECT_EQ(management_->Get("/health").status, 200);
 }
 
+TEST_F(AdminTest, AHalfSentRequestIsToldThatItIsLate) {
+  Start();
+  Client head(management_->endpoint()), body(management_->endpoint());
+  head.Send("POST /admin/backends HTTP/1.1\r\nHost: localhost\r\nContent-Le");
+  body.Send("POST /admin/backends HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\n{\"address\":");
+  for (Client* const client : {&head, &body}) {
+    EXPECT_EQ(client->Read("POST").status, 408);
+    EXPECT_TRUE(client->ServerClosed());
+  }
+  EXPECT_EQ(Listed(), (std::set<std::string>{At(a_), At(b_)}));
+}
+
 TEST_F(AdminTest, KeysAreAskedFor) {
   Start("api_key: sesame");
   EXPECT_EQ(management_->Get("/metrics").status, 200) << "only /admin/* asks for it";
