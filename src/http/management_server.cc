@@ -70,6 +70,8 @@ class ManagementServer::Client final : public ConnectionHandler, public Retirabl
   void Drop() { Connection::Retire(std::move(connection_)); }
   uint64_t exchange() const { return exchange_; }
   bool waiting() const { return state_ == State::kWaiting; }
+  // Kept alive after an answer, and nothing of another request is here.
+  bool idle() const { return answered_ && state_ == State::kHead && input_.empty() && !connection_->congested(); }
   uint64_t quiet_since() const { return active_ns_; }
 
   void OnConnected(int) override {}
@@ -210,6 +212,8 @@ class ManagementServer::Client final : public ConnectionHandler, public Retirabl
   }
 
   void Send(const ManagementResponse& response, bool close) {
+    close |= server_->left_ != nullptr;
+    answered_ = true;
     progress_ = connection_->sent_bytes();
     const bool written = connection_->Write(Render(response, close, head_only_));
     if (!written) {
@@ -250,7 +254,7 @@ class ManagementServer::Client final : public ConnectionHandler, public Retirabl
   const bool local_address_, main_port_;
   std::unique_ptr<Connection> connection_;
   State state_ = State::kHead;
-  bool close_ = false, head_only_ = false;
+  bool close_ = false, head_only_ = false, answered_ = false;
   uint64_t active_ns_ = 0, progress_ = 0, exchange_ = 0;
   std::string peer_, input_, body_;
   size_t taken_ = 0;  // bytes of the head at the beginning of input_
@@ -274,6 +278,20 @@ void ManagementServer::Listen(std::vector<UniqueFd> sockets) {
     }
     listeners_.push_back({std::move(fd), std::move(listener)});
   }
+}
+
+void ManagementServer::Leave(std::function<void()> left) {
+  if (handover_fd_ >= 0) OnHandover(this, FdWatcher::kRead);
+  handover_watcher_.Unwatch();
+  listeners_.clear();  // not emptied: the queues are the next controller's
+  left_ = std::move(left);
+  for (size_t i = clients_.size(); i-- > 0;) {
+    if (!clients_[i]->idle()) continue;
+    clients_[i]->Drop();
+    loop_->Retire(std::move(clients_[i]));
+    clients_.erase(clients_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  if (clients_.empty()) left_();
 }
 
 void ManagementServer::TakeHandover(int fd) {
@@ -327,6 +345,7 @@ void ManagementServer::Remove(Client* client) {
   if (at == clients_.end()) return;
   loop_->Retire(std::move(*at));
   clients_.erase(at);
+  if (left_ && clients_.empty()) left_();
 }
 
 void ManagementServer::Answer(uint64_t exchange, const ManagementResponse& response) {

@@ -6,6 +6,7 @@
 #ifndef UB_HTTP_MANAGEMENT_SERVER_H_
 #define UB_HTTP_MANAGEMENT_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -37,6 +38,9 @@ class ManagementServer final : public ListenerHandler {
   void Listen(std::vector<UniqueFd> sockets);
   // Takes clients of the main port from there (management_handover.h).
   void TakeHandover(int fd);
+  // Accepts nobody any more; who has asked, or has only just come, is still answered. Calls `left` when all have gone,
+  // perhaps at once.
+  void Leave(std::function<void()> left);
   // For a request that was not answered at once. Ignored where its client is gone.
   void Answer(uint64_t exchange, const ManagementResponse& response);
   size_t clients() const { return clients_.size(); }
@@ -65,6 +69,7 @@ class ManagementServer final : public ListenerHandler {
   std::vector<std::unique_ptr<Client>> clients_;
   FdWatcher handover_watcher_;
   int handover_fd_ = -1;
+  std::function<void()> left_;  // while it leaves
   uint64_t next_exchange_ = 1;
 };
 

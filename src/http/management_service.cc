@@ -13,6 +13,8 @@
 namespace ub {
 namespace {
 
+constexpr uint64_t kLeaveNs = 200'000'000;  // the master waits half a second for a controller to leave
+
 std::string_view MethodText(Method method) {
   switch (method) {
     case Method::kGet:
@@ -85,7 +87,17 @@ void HttpManagement::Start(ManagementHost* host) {
   OnSample(this);
 }
 
+void HttpManagement::Leave(std::function<void()> gone) {
+  gone_ = std::move(gone);
+  leave_timer_ = std::make_unique<Timer>(&host_->loop()->timers(), &HttpManagement::OnLeaveTime, this);
+  leave_timer_->Set(host_->loop()->now_ns() + kLeaveNs);
+  server_->Leave([this] { gone_(); });
+}
+
+void HttpManagement::OnLeaveTime(void* self) { static_cast<HttpManagement*>(self)->gone_(); }
+
 void HttpManagement::Stop() {
+  leave_timer_.reset();
   sample_timer_.reset();
   server_.reset();
 }

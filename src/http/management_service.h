@@ -5,6 +5,7 @@
 #ifndef UB_HTTP_MANAGEMENT_SERVICE_H_
 #define UB_HTTP_MANAGEMENT_SERVICE_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +27,7 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
 
   // ManagementService
   void Start(ManagementHost* host) override;
+  void Leave(std::function<void()> gone) override;
   void Stop() override;
   void TakeListeners(std::vector<UniqueFd> sockets) override;
   void TakeHandover(int fd) override;
@@ -43,6 +45,7 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
   };
   static std::span<const Route> Routes();
   static void OnSample(void* self);
+  static void OnLeaveTime(void* self);
 
   static std::optional<ManagementResponse> Dashboard(HttpManagement& self, const ManagementRequest& request);
   ManagementResponse Health() const;
@@ -56,7 +59,8 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
   std::unique_ptr<ManagementServer> server_;
   std::unique_ptr<AdminApi> api_;
   RateSampler sampler_;
-  std::unique_ptr<Timer> sample_timer_;
+  std::unique_ptr<Timer> sample_timer_, leave_timer_;
+  std::function<void()> gone_;
 };
 
 }  // namespace ub

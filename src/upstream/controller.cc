@@ -134,7 +134,8 @@ void Controller::Handle(Message message) {
       draining_ = true;  // goes on answering for the workers; kStop comes when they are gone
       return;
     case MessageType::kStop:
-      loop_->Stop();
+      if (management_ == nullptr) return loop_->Stop();
+      management_->Leave([this] { loop_->Stop(); });
       return;
     case MessageType::kListeners:
       if (management_ != nullptr) management_->TakeListeners(std::move(message.fds));

@@ -6,6 +6,7 @@
 #define UB_UPSTREAM_MANAGEMENT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,9 @@ class ManagementService {
   virtual ~ManagementService() = default;
   // Begins to serve. The host outlives it.
   virtual void Start(ManagementHost* host) = 0;
+  // Stops accepting: the next controller serves who comes from now on. Calls `gone` once everybody who is owed an answer
+  // has it, at the latest after some 200 ms; perhaps at once.
+  virtual void Leave(std::function<void()> gone) = 0;
   // Ends it, before the loop does.
   virtual void Stop() = 0;
   // Listens on these from now on; clients in the old ones' queues are still served.

@@ -4,11 +4,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "client.h"
 #include "fake_backend.h"
 #include "load_generator.h"
+#include "management.h"
 #include "proxy.h"
 
 namespace ub::itest {
@@ -263,6 +266,61 @@ TEST(BinaryUpgradeOf, UnixSocketsMoveAlong) {
   EXPECT_EQ(FetchOnce(at).status, 200) << "the path is still there";
   EXPECT_EQ(proxy.Stop(SIGQUIT), 0);
   EXPECT_FALSE(std::filesystem::exists(dir.Path("sock"))) << "and goes with the last of them";
+}
+
+// The management address is asked all the while: it moves along, with what was changed by it.
+TEST(BinaryUpgradeOf, TheManagementAddressMovesAlongWithItsChanges) {
+  const FakeBackend a, b;
+  const TempDir dir;
+  ConfigFile config;
+  config.Backend(a);
+  const Management management(&config, fmt::format("state_file: \"{}\"", dir.Path("state.json")));
+  Proxy proxy(config);
+  ASSERT_TRUE(proxy.Start());
+  ASSERT_EQ(management.Change("POST", "/admin/backends", b.endpoint().Text(), ",\"weight\":7").status, 200);
+  ASSERT_EQ(management.Change("POST", "/admin/backends/drain", a.endpoint().Text()).status, 200);
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> asked{0}, failed{0}, fell{0};
+  std::thread asking([&] {
+    for (uint64_t before = 0; !stop;) {
+      const Json metrics = management.Fetch("/metrics");
+      ++asked;
+      if (!metrics.is_object()) {
+        ++failed;
+        continue;
+      }
+      const uint64_t total = metrics["total_requests"].get<uint64_t>();
+      fell += total < before ? 1 : 0;
+      before = total;
+    }
+  });
+  const auto awaits = [&](uint64_t more) {
+    const uint64_t from = asked;
+    return WaitFor([&] { return asked >= from + more; });
+  };
+  EXPECT_TRUE(awaits(10));
+  for (int round = 0; round < 3; ++round) {
+    const pid_t successor = proxy.Upgrade();
+    EXPECT_GT(successor, 0) << proxy.Log();
+    if (successor <= 0) break;
+    EXPECT_TRUE(awaits(10)) << "beside the old master";
+    EXPECT_EQ(management.Change("PUT", "/admin/backends/weight", b.endpoint().Text(), ",\"weight\":9").status, 200);
+    EXPECT_EQ(proxy.Stop(SIGQUIT), 0);
+    proxy.Follow(successor);
+    EXPECT_TRUE(awaits(10)) << "alone";
+    EXPECT_TRUE(management.Backend(a.endpoint().Text()).is_object());
+    EXPECT_EQ(management.Backend(a.endpoint().Text())["state"], "drain");
+    EXPECT_EQ(management.Backend(b.endpoint().Text())["weight"], 9);
+  }
+  stop = true;
+  asking.join();
+  EXPECT_EQ(failed, 0u) << "of " << asked;
+  EXPECT_EQ(fell, 0u) << "totals never go down";
+  const uint64_t served = b.requests();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+  EXPECT_EQ(b.requests(), served + 10) << "the drain holds";
 }
 
 }  // namespace
