@@ -36,7 +36,9 @@ Json HistogramJson(const Histogram& times) {
   Json out = Json::array();
   for (uint32_t bucket = 0; bucket < kHistogramBuckets; ++bucket) {
     if (times.bucket(bucket) == 0) continue;
-    out.push_back({Ms((HistogramLowerNs(bucket) + HistogramUpperNs(bucket)) / 2), times.bucket(bucket)});
+    // Whole nanoseconds: the buckets of the fastest answers are less than a microsecond apart.
+    const uint64_t middle_ns = (HistogramLowerNs(bucket) + HistogramUpperNs(bucket)) / 2;
+    out.push_back({static_cast<double>(middle_ns) / 1e6, times.bucket(bucket)});
   }
   return out;
 }

@@ -88,8 +88,8 @@ TEST(Pool, KeepsNoMoreIdleConnectionsThanAllowed) {
     HoldTogether(proxy, backend, release, 8);
     EXPECT_TRUE(WaitFor([&] { return backend.open() == most; })) << backend.open() << " are open";
     EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+    EXPECT_TRUE(WaitFor([&] { return Idle(proxy) == most; })) << Idle(proxy) << " are idle";
     EXPECT_TRUE(WaitFor([&] { return backend.open() == most; }));
-    EXPECT_EQ(Idle(proxy), most);
   }
 }
 
