@@ -213,15 +213,13 @@ bool IsLoopback(std::string_view ip) {
 bool IsHostName(std::string_view text) {
   if (text.ends_with('.')) text.remove_suffix(1);
   if (text.empty() || text.size() > 253) return false;
-  // The split would trim blanks around a dot away.
-  if (text.find_first_of(" \t") != std::string_view::npos) return false;
+  for (const char c : text) {  // of the whole: the split trims blanks around a dot away
+    if (!IsAlnum(c) && c != '-' && c != '_' && c != '.') return false;
+  }
   bool only_numbers = true;
   for (const std::string_view label : SplitTrimmed(text, '.')) {
     if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-')
       return false;
-    for (const char c : label) {
-      if (!IsAlnum(c) && c != '-' && c != '_') return false;
-    }
     only_numbers = only_numbers && AllDigits(label);
   }
   return !only_numbers;  // "10.0.0.300" is a mistyped address, not a name
