@@ -38,9 +38,14 @@ void TakeLine(const std::string& line, Inheritance* found) {
   long number = -1;
   if (!(words >> what >> number)) return;
   if (what == "pid") found->predecessor = static_cast<pid_t>(number);
-  if (what == "segment") found->segment = TakeFd(static_cast<int>(number));
-  if (what == "link") found->link = TakeFd(static_cast<int>(number));
-  if (what == "state") found->state = TakeFd(static_cast<int>(number));
+  const std::pair<std::string_view, UniqueFd*> named[] = {{"segment", &found->segment},
+                                                          {"link", &found->link},
+                                                          {"state", &found->state},
+                                                          {"handover_receive", &found->handover_receive},
+                                                          {"handover_send", &found->handover_send}};
+  for (const auto& [name, fd] : named) {
+    if (what == name) *fd = TakeFd(static_cast<int>(number));
+  }
   if (what != "socket" && what != "management") return;
   ListenSocket socket;
   int shared = 0, passed = 0;
@@ -105,17 +110,17 @@ std::vector<std::string> UpgradeArguments(std::vector<std::string> arguments) {
   return arguments;
 }
 
-Result<UniqueFd> WriteInheritance(pid_t self, int segment, int link,
+Result<UniqueFd> WriteInheritance(pid_t self, const NamedFds& named,
                                   const std::vector<const ListenSocket*>& sockets,
-                                  const std::vector<const ListenSocket*>& management, int state) {
-  std::string text = fmt::format("pid {}\nsegment {}\nlink {}\n", self, segment, link);
+                                  const std::vector<const ListenSocket*>& management) {
+  std::string text = fmt::format("pid {}\n", self);
+  for (const auto& [name, fd] : named) text += fmt::format("{} {}\n", name, fd);
   const auto put = [&text](const char* what, const ListenSocket& socket) {
     text += fmt::format("{} {} {} {} {} {}\n", what, socket.fd.get(), socket.index,
                         socket.shared ? 1 : 0, socket.passed ? 1 : 0, socket.address);
   };
   for (const ListenSocket* socket : sockets) put("socket", *socket);
   for (const ListenSocket* socket : management) put("management", *socket);
-  if (state >= 0) text += fmt::format("state {}\n", state);
   return MakeSealedMemfd("ultrabalancer-inherit", text);
 }
 

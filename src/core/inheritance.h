@@ -11,6 +11,8 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/listen_sockets.h"
@@ -26,6 +28,7 @@ struct Inheritance {
   std::vector<ListenSocket> sockets;  // of the older master, as it had them
   std::vector<ListenSocket> management;  // of the older master: the management address
   UniqueFd state;                     // of the older master: what was changed at run time
+  UniqueFd handover_receive, handover_send;  // of the older master: from workers to the controller
   std::vector<UniqueFd> passed;       // by systemd: listening, address unknown yet
 
   bool upgrade() const { return predecessor != 0; }
@@ -42,12 +45,14 @@ std::vector<std::string> UpgradeArguments(std::vector<std::string> arguments);
 // The environment's variable that names the list.
 inline constexpr char kInheritVariable[] = "ULTRABALANCER_INHERIT";
 
+// Descriptors of which there is one each, with what they are: the names of Inheritance's members.
+using NamedFds = std::vector<std::pair<std::string_view, int>>;
+
 // In the older master: a memfd with the list, whose descriptors' numbers are those of this process.
 // The caller clears close-on-exec of all of them in the process that executes.
-Result<UniqueFd> WriteInheritance(pid_t self, int segment, int link,
+Result<UniqueFd> WriteInheritance(pid_t self, const NamedFds& named,
                                   const std::vector<const ListenSocket*>& sockets,
-                                  const std::vector<const ListenSocket*>& management = {},
-                                  int state = -1);
+                                  const std::vector<const ListenSocket*>& management = {});
 
 }  // namespace ub
 

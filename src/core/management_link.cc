@@ -56,7 +56,10 @@ Status ManagementLink::OpenAt(const AdminConfig& config, ListenSockets* to) {
   return Status::Ok();
 }
 
-Status ManagementLink::Open(const AdminConfig& config, std::vector<ListenSocket> inherited) {
+Status ManagementLink::OpenHandover(Inheritance* inherited) {
+  handover_receive_ = std::move(inherited->handover_receive);
+  handover_send_ = std::move(inherited->handover_send);
+  if (handover_receive_.valid() && handover_send_.valid()) return Status::Ok();
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
     return Status::System("socketpair", errno);
@@ -64,8 +67,19 @@ Status ManagementLink::Open(const AdminConfig& config, std::vector<ListenSocket>
   handover_receive_ = UniqueFd(ends[0]);
   handover_send_ = UniqueFd(ends[1]);
   setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &kHandoverBytes, sizeof kHandoverBytes);
+  return Status::Ok();
+}
+
+NamedFds ManagementLink::ForSuccessor() const {
+  NamedFds named{{"handover_receive", handover_receive_.get()}, {"handover_send", handover_send_.get()}};
+  if (state_.valid()) named.emplace_back("state", state_.get());
+  return named;
+}
+
+Status ManagementLink::Open(const AdminConfig& config, Inheritance* inherited) {
+  if (Status status = OpenHandover(inherited); !status.ok()) return status;
   const std::optional<ListenConfig> at = ManagementAddress(config);
-  for (ListenSocket& socket : inherited) {
+  for (ListenSocket& socket : inherited->management) {
     if (!at || socket.address != at->text) continue;
     if (Status status = sockets_.Inherit(std::move(socket), false, kMaxSockets); !status.ok()) return status;
     address_ = at->text;

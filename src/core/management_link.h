@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/child_process.h"
+#include "core/inheritance.h"
 #include "core/listen_sockets.h"
 
 namespace ub {
@@ -23,8 +24,8 @@ class ManagementLink {
  public:
   // At start, before privileges are dropped. An address that was asked for and cannot be had is an
   // error; with the default one a warning is logged and there is none.
-  // `inherited`: an older master's socket, taken where the address is the same.
-  Status Open(const AdminConfig& config, std::vector<ListenSocket> inherited = {});
+  // `inherited`: of an older master, whose socket is taken where the address is the same.
+  Status Open(const AdminConfig& config, Inheritance* inherited);
   // A reload: opens what `next` wants and nothing else changes until Commit. Errors as Open's.
   Status Prepare(const AdminConfig& next);
   // What Prepare opened takes the old one's place. The message tells the controller; nullopt: all
@@ -35,7 +36,9 @@ class ManagementLink {
   Status LoadState(const std::string& text);
   // What an older master kept; not valid: nothing.
   void InheritState(UniqueFd state) { state_ = std::move(state); }
-  int state_fd() const { return state_.get(); }
+  // What a newer master gets besides the socket. It has the same way from workers to the controller, so that whichever
+  // controller there is serves the clients of both masters' workers.
+  NamedFds ForSuccessor() const;
   // The controller's new state (kRuntimeState): kept for the next one, and written to `state_file`
   // where one is configured. The answer to it.
   Message KeepState(const Message& message, const std::string& state_file);
@@ -49,6 +52,7 @@ class ManagementLink {
   const ListenSockets& sockets() const { return sockets_; }
 
  private:
+  Status OpenHandover(Inheritance* inherited);
   // Adds the socket of `config` to `to`.
   Status OpenAt(const AdminConfig& config, ListenSockets* to);
 

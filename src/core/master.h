@@ -106,7 +106,7 @@ class Master {
 
   // master_upgrade.cc
   void BeginUpgrade();
-  pid_t ExecuteNewBinary(int list, int link);
+  pid_t ExecuteNewBinary(int list, const NamedFds& named);
   Status AwaitGo();
   void ReceiveFromPeer();
   void StopController();

@@ -199,7 +199,7 @@ Status Master::TakeSockets() {
 // the state file or from it.
 Status Master::OpenManagement() {
   Inheritance& inherited = options_.inherited;
-  Status status = management_.Open(config_->admin, std::move(inherited.management));
+  Status status = management_.Open(config_->admin, &inherited);
   inherited.management.clear();
   if (!status.ok()) return status;
   if (hooks_.load_state && !config_->admin.state_file.empty()) {

@@ -67,8 +67,10 @@ void Master::BeginUpgrade() {
   for (const ListenSocket& socket : sockets_.sockets()) sockets.push_back(&socket);
   std::vector<const ListenSocket*> management;
   for (const ListenSocket& socket : management_.sockets().sockets()) management.push_back(&socket);
-  Result<UniqueFd> list = WriteInheritance(getpid(), shm_->fd(), theirs.get(), sockets, management,
-                                           management_.state_fd());
+  NamedFds named = management_.ForSuccessor();
+  named.emplace_back("segment", shm_->fd());
+  named.emplace_back("link", theirs.get());
+  Result<UniqueFd> list = WriteInheritance(getpid(), named, sockets, management);
   if (!list) {
     Log(LogLevel::kError, "USR2: no upgrade: {}", list.error().detail());
     return;
@@ -82,7 +84,7 @@ void Master::BeginUpgrade() {
     }
     MoveStatusFile(path, pid_file_.path());
   }
-  const pid_t pid = ExecuteNewBinary(list->get(), theirs.get());
+  const pid_t pid = ExecuteNewBinary(list->get(), named);
   if (pid > 0) {
     Log(LogLevel::kNotice, "USR2: {} is started as the new master, pid {}",
         options_.arguments.front(), pid);
@@ -96,13 +98,13 @@ void Master::BeginUpgrade() {
   TellWorkersOfPeer();
 }
 
-pid_t Master::ExecuteNewBinary(int list, int link) {
+pid_t Master::ExecuteNewBinary(int list, const NamedFds& named) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
-  std::vector<int> kept{list, link, shm_->fd()};
+  std::vector<int> kept{list};
+  for (const auto& [name, fd] : named) kept.push_back(fd);
   for (const ListenSocket& socket : sockets_.sockets()) kept.push_back(socket.fd.get());
   for (const ListenSocket& socket : management_.sockets().sockets()) kept.push_back(socket.fd.get());
-  if (management_.state_fd() >= 0) kept.push_back(management_.state_fd());
   for (const int fd : kept) fcntl(fd, F_SETFD, 0);
   // A daemon has no standard error; what keeps the new one from starting belongs into the log.
   if (options_.daemon) dup2(LogFd(), 2);

@@ -268,13 +268,13 @@ TEST(BinaryUpgradeOf, UnixSocketsMoveAlong) {
   EXPECT_FALSE(std::filesystem::exists(dir.Path("sock"))) << "and goes with the last of them";
 }
 
-// The management address is asked all the while: it moves along, with what was changed by it.
+// The management address and the main port are asked all the while: both move along, with what was changed.
 TEST(BinaryUpgradeOf, TheManagementAddressMovesAlongWithItsChanges) {
   const FakeBackend a, b;
   const TempDir dir;
   ConfigFile config;
   config.Backend(a);
-  const Management management(&config, fmt::format("state_file: \"{}\"", dir.Path("state.json")));
+  const Management management(&config, fmt::format("on_main_port: true, state_file: \"{}\"", dir.Path("state.json")));
   Proxy proxy(config);
   ASSERT_TRUE(proxy.Start());
   ASSERT_EQ(management.Change("POST", "/admin/backends", b.endpoint().Text(), ",\"weight\":7").status, 200);
@@ -284,9 +284,9 @@ TEST(BinaryUpgradeOf, TheManagementAddressMovesAlongWithItsChanges) {
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> asked{0}, failed{0}, fell{0};
   std::thread asking([&] {
-    for (uint64_t before = 0; !stop;) {
-      const Json metrics = management.Fetch("/metrics");
-      ++asked;
+    for (uint64_t before = 0; !stop; ++asked) {
+      const Endpoint& at = asked % 2 == 0 ? management.endpoint() : proxy.endpoint();
+      const Json metrics = Json::parse(AskAt(at, "GET", "/metrics").body, nullptr, false);
       if (!metrics.is_object()) {
         ++failed;
         continue;

@@ -47,14 +47,16 @@ class InheritanceTest : public testing::Test {
     tcp_.fd = Listening();
   }
   std::string ListOf(pid_t self) {
-    Result<UniqueFd> list = WriteInheritance(self, segment_.get(), link_.get(), {&unix_, &tcp_});
+    Result<UniqueFd> list = WriteInheritance(
+        self, {{"segment", segment_.get()}, {"link", link_.get()}, {"handover_send", way_.get()}}, {&unix_, &tcp_});
     EXPECT_TRUE(list.has_value());
     list_ = std::move(*list);
     return std::to_string(list_.get());
   }
 
   ListenSocket unix_, tcp_;
-  UniqueFd segment_{memfd_create("segment", MFD_CLOEXEC)}, link_{memfd_create("link", MFD_CLOEXEC)};
+  UniqueFd segment_{memfd_create("segment", MFD_CLOEXEC)}, link_{memfd_create("link", MFD_CLOEXEC)},
+      way_{memfd_create("way", MFD_CLOEXEC)};
   UniqueFd list_;
 };
 
@@ -75,6 +77,8 @@ TEST_F(InheritanceTest, WhatTheOlderMasterListsIsTaken) {
               if (!found.upgrade() || found.predecessor != self) return 1;
               if (found.segment.get() != segment_.get() || found.link.get() != link_.get())
                 return 2;
+              if (found.handover_send.get() != way_.get() || found.handover_receive.valid() || found.state.valid())
+                return 8;
               if (found.sockets.size() != 2) return 3;
               const ListenSocket &one = found.sockets[0], &two = found.sockets[1];
               if (one.index != 9 || one.address != unix_.address || !one.shared || one.passed)
