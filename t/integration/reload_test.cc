@@ -71,6 +71,33 @@ TEST(Reload, ChangingTheNumberOfWorkersUnderLoadFailsNothing) {
   EXPECT_TRUE(WaitFor([&] { return proxy.Workers().size() == 2; })) << "the drained ones left";
 }
 
+TEST(Reload, TwoHundredInARowThatChangeEverythingFailNothing) {
+  OnceCheck once;
+  const FakeBackend a(Unrecorded("a", once)), b(Unrecorded("b", once)), c(Unrecorded("c", once));
+  const Endpoint first = Endpoint::V4(FreePort()), second = Endpoint::V4(FreePort());
+  ConfigFile narrow = ConfigFile().Listen(first).Backend(a).Backend(b);
+  Proxy proxy(narrow);
+  ASSERT_TRUE(proxy.Start());
+  ConfigFile wide = narrow;
+  wide.Listen(second).Backend(c).Set("algorithm", "power-of-two");
+  LoadGenerator load(proxy.endpoint(), {.connections = 24, .reconnect = true});
+  load.Start();
+  for (int i = 0; i < 200; ++i) {
+    ConfigFile next = i % 2 == 0 ? wide : narrow;
+    ASSERT_TRUE(proxy.Reload(next.Workers(1 << (i % 3)))) << "reload " << i << proxy.Log();
+    if (i % 2 == 0) {
+      EXPECT_EQ(FetchOnce(second).status, 200) << "reload " << i;
+    }
+  }
+  ASSERT_TRUE(load.WaitAnswers(200));
+  const LoadReport report = load.Stop();
+  EXPECT_EQ(report.failed, 0u) << report.Summary();
+  EXPECT_EQ(report.closed, 0u) << report.Summary();
+  EXPECT_EQ(once.repeated(), 0u);
+  EXPECT_GT(c.requests(), 0u);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
 TEST(Reload, GrowingClosesNoConnectionAndUsesTheNewWorkers) {
   const FakeBackend backend;
   ConfigFile config = ConfigFile().Workers(1).Backend(backend);
