@@ -202,6 +202,62 @@ TEST(Processes, TermLeavesWithinASecondThoughAChildIsStopped) {
   EXPECT_TRUE(proxy.Survivors().empty());
 }
 
+// Nobody is left, whatever the master was doing.
+TEST(Processes, TermDuringStartReloadAndUpgradeLeavesNobody) {
+  const FakeBackend backend;
+  AdoptOrphans();
+  ASSERT_TRUE(WaitFor([] { return ChildrenOf(getpid()).empty(); }));
+  const auto leaves = [](Proxy& proxy, const char* when) {
+    proxy.Signal(SIGTERM);
+    const int status = proxy.WaitExit();
+    // 143: it came before there was anybody to handle it.
+    EXPECT_TRUE(status == 0 || status == 1 || status == 128 + SIGTERM) << when << ": " << status;
+    EXPECT_TRUE(WaitFor([] {
+      while (waitpid(-1, nullptr, WNOHANG) > 0) {
+      }
+      return ChildrenOf(getpid()).empty();
+    })) << when;
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (const char* const seen : {"", "controller started", "worker 0 started", "listening on", "serving with"}) {
+      Proxy proxy(ConfigFile().Workers(4).Backend(backend));
+      ASSERT_TRUE(proxy.Launch());
+      ASSERT_TRUE(WaitFor([&] { return Contains(proxy.Log(), seen); })) << seen;
+      leaves(proxy, seen);
+    }
+    Proxy reloading(ConfigFile().Backend(backend));
+    ASSERT_TRUE(reloading.Start());
+    ConfigFile more = reloading.config();
+    reloading.WriteConfig(more.Workers(4).Listen(Endpoint::V4(FreePort())));
+    reloading.Signal(SIGHUP);
+    leaves(reloading, "reload");
+  }
+}
+
+TEST(Processes, TermDuringAnUpgradeLeavesTheNewMasterOrNobody) {
+  const FakeBackend backend;
+  for (const char* const seen : {"is started as the new master", "the shared segment is taken over", "; WINCH"}) {
+    Proxy proxy(ConfigFile().Backend(backend));
+    ASSERT_TRUE(proxy.Start());
+    const std::string pid_file = proxy.config().values().at("pid_file");
+    proxy.Signal(SIGUSR2);
+    ASSERT_TRUE(WaitFor([&] { return Contains(proxy.Log(), seen); })) << seen << proxy.Log();
+    proxy.Remember();
+    const pid_t old = proxy.master();
+    EXPECT_EQ(proxy.Stop(SIGTERM), 0) << seen;
+    // The new one serves alone, or has left with the old.
+    pid_t successor = 0;
+    ASSERT_TRUE(WaitFor([&] {
+      successor = static_cast<pid_t>(atoi(ReadFile(pid_file).c_str()));
+      return successor != old && (successor == 0 || FetchOnce(proxy.endpoint()).status == 200 || !Alive(successor));
+    })) << seen << proxy.Log();
+    if (successor == 0 || !Alive(successor)) continue;
+    proxy.Follow(successor);
+    EXPECT_EQ(proxy.Stop(SIGTERM), 0) << seen;
+    EXPECT_TRUE(WaitFor([&] { return proxy.Survivors().empty(); })) << seen << proxy.Log();
+  }
+}
+
 TEST(Processes, Usr1ReopensTheLog) {
   const FakeBackend backend;
   const TempDir dir;

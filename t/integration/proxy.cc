@@ -74,6 +74,11 @@ Proxy::~Proxy() {
 
 void Proxy::WriteConfig(const ConfigFile& config) { WriteFile(config_path(), config.Text()); }
 
+bool Proxy::Launch() {
+  if (pick_port_) config_.ClearListen().Listen(Endpoint::V4(FreePort()));
+  return Spawn();
+}
+
 bool Proxy::Start() {
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (pick_port_) config_.ClearListen().Listen(Endpoint::V4(FreePort()));

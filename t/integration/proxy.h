@@ -67,6 +67,8 @@ class Proxy {
   // True when every worker serves; a failed start is reported as a failure of the test, with the
   // log.
   bool Start();
+  // Starts it and does not wait for anything.
+  bool Launch();
   // Another program than the binary under test: its copy, which a test replaces.
   void UseBinary(std::string path) { binary_ = std::move(path); }
   // Runs in the master's process just before it becomes the balancer (environment, descriptors).
