@@ -281,9 +281,9 @@ void ManagementServer::Listen(std::vector<UniqueFd> sockets) {
 }
 
 void ManagementServer::Leave(std::function<void()> left) {
-  if (handover_fd_ >= 0) OnHandover(this, FdWatcher::kRead);
+  // Not emptied: both queues are the next controller's.
   handover_watcher_.Unwatch();
-  listeners_.clear();  // not emptied: the queues are the next controller's
+  listeners_.clear();
   left_ = std::move(left);
   for (size_t i = clients_.size(); i-- > 0;) {
     if (!clients_[i]->idle()) continue;
