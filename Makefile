@@ -80,6 +80,17 @@ bench_binary := $(if $(bench_sources),$(O)/benchmarks)
 
 all: $(library) $(binary)
 
+# --- profile-guided optimisation (--enable-pgo): a build that counts, a run under load, then the program itself ---
+
+P := $(O)/pgo
+ifeq ($(UB_PGO),yes)
+# A file's counts are known by its object's path below the build, which is the same in both builds.
+profile := $(P)/trained
+profile_place = -fprofile-prefix-path=$(abspath $(1)) -fprofile-dir=$(abspath $(P)/profile)
+profile_count = $(call profile_place,$(P)) -fprofile-generate=$(abspath $(P)/profile) -DUB_COUNTS_RUNS
+profile_use = $(call profile_place,$(O)) -fprofile-use=$(abspath $(P)/profile) -fprofile-partial-training -fprofile-correction -Wno-missing-profile -Wno-stringop-overflow
+endif
+
 # --- compiling and linking ---
 
 # A stamp holds a command and a list of objects, and changes only when they do: then what was made by it is made again.
@@ -88,14 +99,14 @@ $(1): FORCE
 	@mkdir -p $$(@D)
 	@printf '%s\n' '$$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$$(subst ','\'',$(2))' > $$@
 endef
-$(eval $(call stamp,$(O)/compile.flags,$$(compile)))
+$(eval $(call stamp,$(O)/compile.flags,$$(compile) $$(profile_use)))
 $(eval $(call stamp,$(O)/link.flags,$$(link) $$(libs) $$(lib_sources) $$(main_sources)))
 $(eval $(call stamp,$(O)/test.flags,$$(link) $$(libs) $$(UB_TEST_CFLAGS) $$(UB_TEST_LIBS) \
 	$$(lib_sources) $$(support_sources) $$(unit_sources) $$(integration_sources) $$(bench_sources)))
 
-$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h
+$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h $(profile)
 	@mkdir -p $(@D)
-	$(call say,CXX,$*)$(compile) -MMD -MP -c -o $@ $<
+	$(call say,CXX,$*)$(compile) $(profile_use) -MMD -MP -c -o $@ $<
 
 $(O)/t/%.o: $(srcdir)/t/%.cc $(O)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
@@ -129,6 +140,25 @@ $(O)/benchmarks: $(call objects,$(O),$(bench_sources)) $(library) $(O)/test.flag
 
 -include $(patsubst %.o,%.d,$(call objects,$(O),$(lib_sources) $(main_sources) $(support_sources) $(unit_sources) \
 	$(integration_sources) $(bench_sources)))
+
+ifeq ($(UB_PGO),yes)
+$(eval $(call stamp,$(P)/compile.flags,$$(compile) $$(profile_count)))
+pgo_objects := $(call objects,$(P),$(lib_sources) $(main_sources))
+
+$(P)/src/%.o: $(srcdir)/src/%.cc $(P)/compile.flags $(O)/build_config.h
+	@mkdir -p $(@D)
+	$(call say,PGOCXX,$*)$(compile) $(profile_count) -MMD -MP -c -o $@ $<
+
+$(P)/ultrabalancer: $(pgo_objects) $(O)/dashboard_files.o $(O)/link.flags
+	$(call say,LINK,$@)$(link) $(profile_count) -o $@ $(filter %.o,$^) $(libs)
+
+$(P)/trained: $(srcdir)/build/pgo-train $(P)/ultrabalancer
+	@rm -rf $(P)/profile && mkdir -p $(P)/profile
+	$(call say,TRAIN,$(P)/profile)$(srcdir)/build/pgo-train $(P)/ultrabalancer
+	@touch $@
+
+-include $(pgo_objects:.o=.d)
+endif
 
 # --- tests ---
 
