@@ -57,6 +57,20 @@ CliAction ExampleAction(const Arguments& arguments) {
                         nearest));
 }
 
+CliAction ImportAction(const Arguments& arguments) {
+  if (arguments.positional.size() != 1 || arguments.positional[0].empty()) {
+    return Usage("import needs one file (such as: import nginx.conf)");
+  }
+  if (!arguments.from.empty() && arguments.from != "nginx" && arguments.from != "haproxy") {
+    return Usage(
+        fmt::format("--from: unknown value \"{}\" (nginx or haproxy)", Printable(arguments.from)));
+  }
+  CliAction action;
+  action.kind = CliAction::Kind::kImport;
+  action.import = {.file = arguments.positional[0], .from = arguments.from, .pool = arguments.pool};
+  return action;
+}
+
 // What the flags say, into the action. Empty: fine; else what is wrong.
 std::string TakeFlags(const Arguments& arguments, CliAction* action) {
   bool test = false, test_print = false, signal = false;
@@ -158,13 +172,6 @@ bool WriteAll(int fd, std::string_view text) {
     text.remove_prefix(static_cast<size_t>(size));
   }
   return true;
-}
-
-// What a command was asked to print; the exit status.
-int WriteOut(std::string_view text, int status) {
-  if (WriteAll(STDOUT_FILENO, text)) return status;
-  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(errno))});
-  return 1;
 }
 
 // The arguments as the process title may show them to everybody: without secrets.
@@ -277,12 +284,20 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
   if (!arguments.format.empty() && arguments.command != "example") {
     return Usage("--format belongs to example");
   }
-  if (arguments.command == "example" || arguments.command == "info") {
+  if (!arguments.from.empty() && arguments.command != "import") {
+    return Usage("--from belongs to import");
+  }
+  if (!arguments.pool.empty() && arguments.command != "import") {
+    return Usage("--pool belongs to import");
+  }
+  if (arguments.command == "example" || arguments.command == "info" ||
+      arguments.command == "import") {
     if (!arguments.flags.empty()) {
       return Usage(fmt::format("{} takes no flags (remove {})", arguments.command,
                                arguments.flags[0].spec->Display()));
     }
     if (arguments.command == "example") return ExampleAction(arguments);
+    if (arguments.command == "import") return ImportAction(arguments);
     if (!arguments.positional.empty()) return Usage("info takes no arguments");
     return Print(InfoText());
   }
@@ -294,7 +309,8 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
   if (const std::string wrong = TakeFlags(arguments, &action); !wrong.empty()) return Usage(wrong);
   if (const std::string wrong = TakeCommand(arguments, &action); !wrong.empty())
     return Usage(wrong);
-  const bool asks_running = action.kind == CliAction::Kind::kSignal || action.kind == CliAction::Kind::kStatus ||
+  const bool asks_running = action.kind == CliAction::Kind::kSignal ||
+                            action.kind == CliAction::Kind::kStatus ||
                             action.kind == CliAction::Kind::kDashboard;
   const bool needs_backends = !asks_running && !action.demo;
   if (needs_backends && !HasBackends(action.source)) {
@@ -319,6 +335,8 @@ std::optional<int> RunCommand(const CliAction& action) {
     case CliAction::Kind::kStatus:
     case CliAction::Kind::kDashboard:
       return AskRunning(action);
+    case CliAction::Kind::kImport:
+      return RunImport(action.import);
     case CliAction::Kind::kRun:
       break;
   }
@@ -347,6 +365,12 @@ ReloadResult ReloadConfig(const ConfigSource& source) {
 void PrintErrors(const std::vector<std::string>& lines) {
   for (const std::string& line : lines)
     WriteAll(STDERR_FILENO, fmt::format("ultrabalancer: {}\n", line));
+}
+
+int WriteOut(std::string_view text, int status) {
+  if (WriteAll(STDOUT_FILENO, text)) return status;
+  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(errno))});
+  return 1;
 }
 
 std::string DefaultPidFile() { return UB_RUNSTATEDIR "/ultrabalancer.pid"; }

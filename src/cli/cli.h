@@ -2,8 +2,8 @@
 // before any fork.
 //
 //   CliAction action = ParseCommandLine(argc, argv);
-//   if (std::optional<int> status = RunCommand(action)) return *status;     // printed, tested,
-//   signalled DemoBackends demo; if (action.demo && !demo.StartFor(&action)) return 1; // fills
+//   if (std::optional<int> status = RunCommand(action)) return *status;  // printed, tested,
+//   signalled DemoBackends demo; if (action.demo && !demo.StartFor(&action)) return 1;  // fills
 //   action.source; says what to open std::optional<LoadedConfig> loaded =
 //   LoadOrExplain(action.source, &status); if (!loaded) return status;
 //   ... Master(...).Run(), whose reload hook calls ReloadConfig(action.source)
@@ -12,8 +12,10 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "cli/import.h"
 #include "core/config_load.h"
 #include "core/master_options.h"
 
@@ -29,14 +31,16 @@ struct CliAction {
     kDiff,       // validate --diff
     kStatus,     // status
     kDashboard,  // dashboard
+    kImport,     // import
   };
   Kind kind = Kind::kExit;
   int status = 0;
   std::string out, err;      // kExit: whole lines
-  ConfigSource source;       // all but kExit
+  ConfigSource source;       // all but kExit and kImport
   bool daemon = false;       // kRun
   bool demo = false;         // kRun
   bool watch = false;        // kStatus
+  ImportOptions import;      // kImport
   std::string directory;     // kDashboard: where to write; empty: nowhere
   std::string signal;        // kSignal: reload, quit, stop or reopen
   std::string command_line;  // for the process title: the arguments, joined
@@ -56,6 +60,9 @@ ReloadResult ReloadConfig(const ConfigSource& source);
 
 // "ultrabalancer: LINE", one write each, on standard error.
 void PrintErrors(const std::vector<std::string>& lines);
+
+// What a command was asked to print, on standard output. `status`, or 1 where it cannot be written.
+int WriteOut(std::string_view text, int status);
 
 // RUNSTATEDIR/ultrabalancer.pid: MasterOptions::default_pid_file.
 std::string DefaultPidFile();

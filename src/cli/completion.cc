@@ -84,7 +84,8 @@ std::string BashCompletionText() {
     -a | --algorithm | start) mapfile -t COMPREPLY < <(compgen -W "$algorithms" -- "$word") ;;
     -s) mapfile -t COMPREPLY < <(compgen -W "reload quit stop reopen" -- "$word") ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "yaml toml ini" -- "$word") ;;
-    -c | -f | --config | --pid-file)
+    --from) mapfile -t COMPREPLY < <(compgen -W "nginx haproxy" -- "$word") ;;
+    -c | -f | --config | --pid-file | import)
       compopt -o filenames
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       ;;
@@ -129,16 +130,18 @@ std::string ZshCompletionText() {
   out += R"(    '--format=[the format of example]:format:(yaml toml ini)' \
     '--diff[with validate: what a reload would change]' \
     '--watch[with status: draw it anew every second]' \
+    '--from=[with import: the format]:format:(nginx haproxy)' \
+    '--pool=[with import: the upstream or backend to carry over]:name: ' \
     '--export=[with dashboard: write files for Prometheus and Grafana]:directory:_files -/' \
     '1:command:{_describe command commands}' \
     '*:argument:{_ultrabalancer_argument}'
 }
 
-# What follows a command: the algorithm of start, the file of validate.
+# What follows a command: the algorithm of start, the file of validate and import.
 _ultrabalancer_argument() {
-  case ${words[(r)(start|validate)]} in
+  case ${words[(r)(start|validate|import)]} in
     start) compadd -a algorithms ;;
-    validate) _files ;;
+    validate | import) _files ;;
   esac
 }
 

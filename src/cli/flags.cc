@@ -53,13 +53,12 @@ constexpr CommandSpec kCommands[] = {
     {"start", "ALGORITHM HOST:PORT...", "balance over these backends"},
     {"validate", "-f FILE [--diff]", "check a file; --diff: what a reload changes"},
     {"example", "[--format yaml|toml|ini]", "print a complete example configuration"},
+    {"import", "FILE [--pool NAME]", "nginx or HAProxy configuration in, ours out"},
     {"status", "[--watch]", "a table of the running instance's backends"},
     {"dashboard", "[--export DIR]", "where it is; files for Prometheus, Grafana"},
     {"info", "", "print version, build, algorithms and defaults"},
     {"demo", "", "the balancer and three demo backends in one"},
 };
-
-constexpr std::string_view kLater[] = {"import"};
 
 std::string UnknownFlag(const std::string& given) {
   const std::string word = given.substr(0, given.find('='));
@@ -105,9 +104,6 @@ std::string CheckCommand(const Arguments& arguments, const std::string& word) {
   std::vector<std::string_view> names;
   for (const CommandSpec& command : kCommands) names.push_back(command.name);
   if (std::ranges::find(names, std::string_view(word)) != names.end()) return {};
-  if (std::ranges::find(kLater, std::string_view(word)) != std::end(kLater)) {
-    return fmt::format("{}: not in this version (see ultrabalancer -h)", word);
-  }
   const std::string_view nearest = NearestWord(word, names);
   if (!nearest.empty()) {
     return fmt::format("unknown command \"{}\" (did you mean \"{}\"?)", Printable(word), nearest);
@@ -144,7 +140,6 @@ std::string FlagSpec::Display() const {
 
 std::span<const FlagSpec> Flags() { return kFlags; }
 std::span<const CommandSpec> Commands() { return kCommands; }
-std::span<const std::string_view> LaterCommands() { return kLater; }
 
 Arguments ParseArguments(int argc, const char* const* argv) {
   Arguments out;
@@ -173,6 +168,8 @@ Arguments ParseArguments(int argc, const char* const* argv) {
   app.add_flag("--watch", out.watch)->disable_flag_override();
   app.add_option("--format", out.format);
   app.add_option("--export", out.export_directory);
+  app.add_option("--from", out.from);
+  app.add_option("--pool", out.pool);
 
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   try {

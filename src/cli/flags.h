@@ -34,9 +34,7 @@ struct CommandSpec {
   std::string_view meaning;
 };
 
-// What is built; and the names of commands that are promised for a later version.
 std::span<const CommandSpec> Commands();
-std::span<const std::string_view> LaterCommands();
 
 // One flag as it was given.
 struct GivenFlag {
@@ -52,6 +50,7 @@ struct Arguments {
   bool watch = false;                   // status --watch
   std::string export_directory;         // dashboard --export
   std::string format;                   // example --format
+  std::string from, pool;               // import --from, --pool
   std::string error;                    // wrong usage: one line; the rest is empty
 };
 

@@ -27,39 +27,6 @@
 namespace ub {
 namespace {
 
-// The file's text. A directory, a device or a file that is too large is an error; so is one that
-// cannot be read.
-Result<std::string> ReadWhole(const std::string& path) {
-  const auto fail = [](std::string_view what) {
-    return Fail(Status(StatusCode::kSystem, StatusSource::kConfig, std::string(what)));
-  };
-  // Non-blocking, so that opening a FIFO nobody writes to cannot hang the start.
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) {
-    return fail(
-        fmt::format("cannot open: {} (check the path and its permissions)", std::strerror(errno)));
-  }
-  struct stat info {};
-  if (fstat(fd.get(), &info) != 0)
-    return fail(fmt::format("cannot read: {}", std::strerror(errno)));
-  if (S_ISDIR(info.st_mode)) return fail("is a directory (give the file in it)");
-  // Also because a reload reads it again.
-  if (!S_ISREG(info.st_mode)) return fail("is a pipe, a socket or a device (give a plain file)");
-  const std::string too_large =
-      fmt::format("is larger than {} (is it a configuration?)", FormatSize(kMaxConfigFile));
-  if (static_cast<uint64_t>(info.st_size) > kMaxConfigFile) return fail(too_large);
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t size = read(fd.get(), buffer, sizeof(buffer));
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return fail(fmt::format("cannot read: {}", std::strerror(errno)));
-    if (size == 0) return text;
-    text.append(buffer, static_cast<size_t>(size));
-    if (text.size() > kMaxConfigFile) return fail(too_large);
-  }
-}
-
 // What no parser should see, since each would tell of it in another way, or not at all.
 std::optional<ConfigProblem> CheckEncoding(std::string_view text, const std::string& name) {
   if (text.size() > kMaxConfigFile) {
@@ -96,7 +63,7 @@ ConfigNode ReadFileNodes(const ConfigSource& source, ConfigProblems* problems) {
   }
   const bool relative = source.file[0] != '/' && !source.directory.empty();
   const Result<std::string> text =
-      ReadWhole(relative ? source.directory + "/" + source.file : source.file);
+      ReadConfigFile(relative ? source.directory + "/" + source.file : source.file);
   if (!text) {
     problems->push_back({empty.position, text.error().detail()});
     return empty;
@@ -183,6 +150,38 @@ Result<ConfigFormat> FormatOfFile(std::string_view file) {
   if (name.ends_with(".toml")) return ConfigFormat::kToml;
   if (name.ends_with(".ini")) return ConfigFormat::kIni;
   return Fail(Status::Config("the format is not known (name the file .yaml, .toml or .ini)"));
+}
+
+// A directory, a device or a file that is too large is an error; so is one that cannot be read.
+Result<std::string> ReadConfigFile(const std::string& path) {
+  const auto fail = [](std::string_view what) {
+    return Fail(Status(StatusCode::kSystem, StatusSource::kConfig, std::string(what)));
+  };
+  // Non-blocking, so that opening a FIFO nobody writes to cannot hang the start.
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) {
+    return fail(
+        fmt::format("cannot open: {} (check the path and its permissions)", std::strerror(errno)));
+  }
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0)
+    return fail(fmt::format("cannot read: {}", std::strerror(errno)));
+  if (S_ISDIR(info.st_mode)) return fail("is a directory (give the file in it)");
+  // Also because a reload reads it again.
+  if (!S_ISREG(info.st_mode)) return fail("is a pipe, a socket or a device (give a plain file)");
+  const std::string too_large =
+      fmt::format("is larger than {} (is it a configuration?)", FormatSize(kMaxConfigFile));
+  if (static_cast<uint64_t>(info.st_size) > kMaxConfigFile) return fail(too_large);
+  std::string text;
+  char buffer[65536];
+  for (;;) {
+    const ssize_t size = read(fd.get(), buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return fail(fmt::format("cannot read: {}", std::strerror(errno)));
+    if (size == 0) return text;
+    text.append(buffer, static_cast<size_t>(size));
+    if (text.size() > kMaxConfigFile) return fail(too_large);
+  }
 }
 
 ConfigNode ParseConfigText(ConfigFormat format, std::string_view text, const std::string& name,

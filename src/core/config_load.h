@@ -63,6 +63,9 @@ Result<ConfigFormat> FormatOfFile(std::string_view file);
 // One file's text into nodes; refuses NUL bytes and what is larger than kMaxConfigFile. `name` for
 // messages.
 inline constexpr size_t kMaxConfigFile = 4u << 20;
+// The bytes of a plain file of at most kMaxConfigFile. The detail of an error reads on from the
+// file's name: "cannot open: …".
+Result<std::string> ReadConfigFile(const std::string& path);
 ConfigNode ParseConfigText(ConfigFormat format, std::string_view text, const std::string& name,
                            ConfigProblems* problems);
 

@@ -75,6 +75,9 @@ class Printer {
   }
   // "  # app.yaml:3:7", where sources are asked for.
   std::string SourceOf(std::string_view path) const;
+  std::string PlaceOf(const SourcePosition& position) const;
+  // Whether a key is printed at all.
+  bool Wanted(const ConfigKey& key) const;
   bool CommentedOut(const ConfigKey& key, const KeyValue& value) const;
 
   const Config& config_;
@@ -129,7 +132,24 @@ std::string Printer::SourceOf(std::string_view path) const {
   if (node == nullptr && path == "health_check.type" && config_.health_check.http) {
     node = options_.sources->FindPath("health_check.path");
   }
-  return "  # " + (node == nullptr ? "default" : node->position.ToString());
+  return "  # " + (node == nullptr ? "default" : PlaceOf(node->position));
+}
+
+std::string Printer::PlaceOf(const SourcePosition& position) const {
+  if (!options_.only_given || position.line == 0) return position.ToString();
+  return fmt::format("{}:{}", *position.source, position.line);
+}
+
+bool Printer::Wanted(const ConfigKey& key) const {
+  const bool short_listen = config_.listen.size() == 1 && !config_.listen[0].is_unix;
+  const bool is_short = key.type == KeyType::kListenAddress || key.type == KeyType::kListenPort;
+  const bool is_listen = is_short || key.type == KeyType::kListenList;
+  if (!options_.example && is_listen && is_short != short_listen) return false;
+  if (!options_.only_given || options_.sources == nullptr) return true;
+  if (is_listen && options_.sources->Find("listen") != nullptr) {
+    return key.type != KeyType::kListenAddress || config_.listen[0].address != "0.0.0.0";
+  }
+  return options_.sources->FindPath(key.path) != nullptr;
 }
 
 bool Printer::CommentedOut(const ConfigKey& key, const KeyValue& value) const {
@@ -141,6 +161,9 @@ bool Printer::CommentedOut(const ConfigKey& key, const KeyValue& value) const {
 
 void Printer::EnterSection(std::string_view section) {
   if (section == section_) return;
+  // A section whose own keys are all left out still stands around its inner one.
+  const std::string_view outer = section.substr(0, section.rfind('.'));
+  if (yaml() && outer != section && section_ != outer) EnterSection(outer);
   out_ += held_map_;
   held_map_.clear();
   section_ = std::string(section);
@@ -167,15 +190,12 @@ void Printer::PrintMeaning(const ConfigKey& key) {
 }
 
 void Printer::PrintKey(const ConfigKey& key) {
+  if (!Wanted(key)) return;
   const size_t dot = key.path.rfind('.');
   if (dot != std::string_view::npos) EnterSection(key.path.substr(0, dot));
   const std::string_view name = dot == std::string_view::npos ? key.path : key.path.substr(dot + 1);
   if (key.type == KeyType::kBackendList) return PrintBackends();
-  const bool short_listen = config_.listen.size() == 1 && !config_.listen[0].is_unix;
   const bool is_short = key.type == KeyType::kListenAddress || key.type == KeyType::kListenPort;
-  if (!options_.example && (is_short || key.type == KeyType::kListenList) &&
-      is_short != short_listen)
-    return;
   const KeyValue value =
       is_short && options_.example ? DefaultKeyValue(key) : GetKeyValue(key, config_);
   PrintMeaning(key);
@@ -199,7 +219,8 @@ void Printer::PrintOneBackend(const BackendConfig& backend, size_t index) {
   std::vector<std::pair<std::string_view, std::string>> pairs;
   pairs.emplace_back("host", Written(backend.is_unix ? backend.AddressText() : backend.host));
   if (!backend.is_unix) pairs.emplace_back("port", std::to_string(backend.port));
-  pairs.emplace_back("weight", std::to_string(backend.weight));
+  if (!options_.only_given || backend.weight != config_.default_weight)
+    pairs.emplace_back("weight", std::to_string(backend.weight));
   if (backend.max_connections != 0)
     pairs.emplace_back("max_connections", std::to_string(backend.max_connections));
   if (backend.backup) pairs.emplace_back("backup", "true");
@@ -215,7 +236,7 @@ void Printer::PrintOneBackend(const BackendConfig& backend, size_t index) {
   if (options_.sources != nullptr) {
     const ConfigNode* list = options_.sources->Find("backends");
     const bool listed = list != nullptr && list->IsSequence() && index < list->items.size();
-    source = listed ? "  # " + list->items[index].position.ToString() : SourceOf("backends");
+    source = listed ? "  # " + PlaceOf(list->items[index].position) : SourceOf("backends");
   }
   Line(fmt::format("  - {{ {} }}{}", text, source));
 }

@@ -18,6 +18,7 @@ struct PrintOptions {
   bool meanings = false;  // each key gets its meaning as a comment before it
   bool example = false;   // keys that need a choice are commented out
   bool secrets = false;   // false: a secret is left out, with a comment
+  bool only_given = false;  // only keys that `sources` holds; their places without the column
 };
 
 std::string PrintConfig(const Config& config, const PrintOptions& options);

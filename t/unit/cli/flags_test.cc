@@ -91,10 +91,6 @@ TEST(Flags, WrongUsageIsExplained) {
       {{"a\x1b[31m"}, "! unknown command \"a\\x1b[31m\" (see ultrabalancer -h)"},
   };
   for (const auto& test : kCases) EXPECT_EQ(Described(test.words), test.error);
-  for (const std::string_view later : LaterCommands()) {
-    EXPECT_EQ(Described({std::string(later)}),
-              "! " + std::string(later) + ": not in this version (see ultrabalancer -h)");
-  }
 }
 
 }  // namespace

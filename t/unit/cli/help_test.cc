@@ -31,9 +31,6 @@ TEST(Help, FitsATerminalAndNamesEverything) {
   for (const std::string_view name : Choices(*FindConfigKey("algorithm"))) {
     EXPECT_TRUE(Contains(help, name)) << name;
   }
-  for (const std::string_view later : LaterCommands()) {
-    EXPECT_FALSE(Contains(help, "\n  " + std::string(later) + " ")) << "is not promised";
-  }
 }
 
 TEST(Help, Versions) {

@@ -1,0 +1,108 @@
+#include "cli/import.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "cli/cli.h"
+#include "cli/import_draft.h"
+#include "cli/import_haproxy.h"
+#include "cli/import_nginx.h"
+#include "core/config_load.h"
+#include "core/config_text.h"
+
+namespace ub {
+namespace {
+
+constexpr std::string_view kSections[] = {"global", "defaults",  "frontend", "backend", "listen",
+                                          "peers",  "resolvers", "userlist", "cache",   "program"};
+
+// The first line that says something tells the format: a section of HAProxy's, or what ends in
+// nginx's punctuation.
+std::string FormatOfText(std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = TrimSpaces(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.empty() || line.front() == '#') continue;
+    const std::string_view word = line.substr(0, line.find_first_of(" \t"));
+    const bool punctuated = line.find_first_of(";{") != std::string_view::npos;
+    for (const std::string_view section : kSections) {
+      if (word == section && !punctuated) return "haproxy";
+    }
+    if (punctuated) return "nginx";
+    if (word.starts_with('.')) return "haproxy";  // .if, .notice
+  }
+  return {};
+}
+
+std::string FormatOfName(const std::string& file) {
+  const std::string name = file.substr(file.rfind('/') + 1);
+  if (name.find("haproxy") != std::string::npos || name.ends_with(".cfg")) return "haproxy";
+  return name.find("nginx") != std::string::npos || name.ends_with(".conf") ? "nginx" : "";
+}
+
+Result<std::string> ReadStandardInput() {
+  std::string text;
+  char buffer[65536];
+  for (;;) {
+    const ssize_t size = read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return Fail(Status::Config(fmt::format("cannot read: {}", std::strerror(errno))));
+    if (size == 0) return text;
+    text.append(buffer, static_cast<size_t>(size));
+    if (text.size() > kMaxConfigFile) return Fail(Status::Config("is larger than 4m"));
+  }
+}
+
+std::string Head(const ImportOptions& options, std::string_view format, std::string_view chosen) {
+  return fmt::format(
+      "# From {} ({}): {}, by `ultrabalancer import`.\n"
+      "# A key that is not here has UltraBalancer's default, which `ultrabalancer example` tells.\n"
+      "# Check this file with: ultrabalancer validate -f FILE\n",
+      ImportText(options.file, 200), format, chosen);
+}
+
+}  // namespace
+
+ImportResult ImportConfig(const ImportOptions& given, std::string_view text) {
+  ImportOptions options = given;
+  options.file = ImportText(given.file == "-" ? "standard input" : given.file, 200);
+  ImportDraft draft(options.file);
+  std::string format = options.from.empty() ? FormatOfText(text) : options.from;
+  if (format.empty()) format = FormatOfName(given.file);
+  std::string chosen, yaml;
+  if (format.empty()) {
+    draft.Fault(MakePosition(options.file),
+                "is it nginx's or HAProxy's? (say it: --from nginx, --from haproxy)");
+  } else if (format == "nginx") {
+    chosen = ImportNginx(options, text, &draft);
+  } else {
+    chosen = ImportHaproxy(options, text, &draft);
+  }
+  if (!draft.faulty()) {
+    yaml = draft.Finish(Head(options, format == "nginx" ? "nginx" : "HAProxy", chosen));
+  }
+  if (draft.faulty()) return {{}, draft.FaultLines()};
+  return {std::move(yaml), {}};
+}
+
+int RunImport(ImportOptions options) {
+  options.has_user = [](const std::string& name) { return getpwnam(name.c_str()) != nullptr; };
+  options.has_group = [](const std::string& name) { return getgrnam(name.c_str()) != nullptr; };
+  const Result<std::string> text =
+      options.file == "-" ? ReadStandardInput() : ReadConfigFile(options.file);
+  if (!text) {
+    PrintErrors({fmt::format("{}: {}", ImportText(options.file, 200), text.error().detail())});
+    return 1;
+  }
+  const ImportResult result = ImportConfig(options, *text);
+  PrintErrors(result.faults);
+  return result.faults.empty() ? WriteOut(result.yaml, 0) : 1;
+}
+
+}  // namespace ub

@@ -1,0 +1,39 @@
+// `ultrabalancer import`: an nginx or HAProxy configuration in, ours out. One instance balances one
+// pool, so one of the file's pools is carried over, with the listeners, limits and time-outs that
+// its requests meet; whatever else there is becomes a comment with file and line.
+//
+// Runs once, in main, before any fork; reads files and nothing else.
+#ifndef UB_CLI_IMPORT_H_
+#define UB_CLI_IMPORT_H_
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ub {
+
+struct ImportOptions {
+  std::string file{};  // "-": standard input
+  std::string from{};  // "nginx", "haproxy"; empty: by what is in the file, then by its name
+  std::string pool{};  // the upstream or backend to carry over; empty: where most requests go
+  bool follow_includes = true;  // nginx's `include`; false: each is remarked on instead
+  // Whether this machine has such a user or group: one that it does not have is not carried over.
+  std::function<bool(const std::string&)> has_user{};
+  std::function<bool(const std::string&)> has_group{};
+};
+
+struct ImportResult {
+  std::string yaml;                 // passes `validate`, as far as names can be looked up
+  std::vector<std::string> faults;  // "FILE:LINE:COLUMN: what is wrong"; then there is no yaml
+};
+
+// The text of a configuration whose name is options.file.
+ImportResult ImportConfig(const ImportOptions& options, std::string_view text);
+
+// Reads the file, prints the result. The exit status: 0, or 1 where the input is bad.
+int RunImport(ImportOptions options);
+
+}  // namespace ub
+
+#endif  // UB_CLI_IMPORT_H_

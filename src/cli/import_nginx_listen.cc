@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "cli/import_nginx.h"
+#include "core/config_text.h"
+
+namespace ub {
+namespace {
+
+void AddListen(NginxImport* import, const NginxDirective& listen, std::string address) {
+  if (!address.starts_with("unix:")) {
+    const size_t colon = address.rfind(':');
+    const bool alone = address.find_first_not_of("0123456789") == std::string::npos;
+    std::string host = alone ? "" : address.substr(0, colon), port = "80";
+    if (alone) port = address;
+    if (!alone && colon != std::string::npos && address.find(']', colon) == std::string::npos) {
+      port = address.substr(colon + 1);
+    } else if (!alone) {
+      host = address;
+    }
+    if (host.empty() || host == "*") host = "0.0.0.0";
+    if (host == "localhost") host = "127.0.0.1";
+    address = host + ":" + port;
+  }
+  if (const Result<Endpoint> endpoint = ParseEndpoint(address, false); !endpoint) {
+    return import->draft->Fault(listen.at, "listen: " + endpoint.error().detail());
+  }
+  import->draft->Add("listen", std::move(address), listen.at);
+}
+
+bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::string& word) {
+  if (word == "ssl" || word == "quic" || word == "spdy") {
+    import->Remark(listen, "TLS is not in this version: end it before UltraBalancer");
+    return false;
+  }
+  if (word == "proxy_protocol") {
+    import->accepts_proxy = true;
+    import->accepts_at = listen.at;
+  } else if (word == "http2") {
+    import->Remark(listen, "HTTP/2 is not in this version: clients get HTTP/1.1");
+  }
+  return true;  // the others are about the socket: default_server, backlog=…, reuseport
+}
+
+}  // namespace
+
+void ImportNginxListen(NginxImport* import, const NginxDirective& listen) {
+  if (listen.size() == 0) return import->draft->Fault(listen.at, "listen needs an address");
+  for (size_t i = 1; i < listen.size(); ++i) {
+    if (!ListenWord(import, listen, listen.arg(i))) return;
+  }
+  AddListen(import, listen, listen.arg(0));
+}
+
+}  // namespace ub
