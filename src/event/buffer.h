@@ -62,7 +62,7 @@ class Buffer {
 class BufferPool {
  public:
   // Block sizes; larger ones come from the heap and go back to it.
-  static constexpr std::array<uint32_t, 4> kClasses = {1024, 4096, 16384, 65536 + 4096};
+  static constexpr std::array<uint32_t, 5> kClasses = {1024, 4096, 16384, 65536 + 4096, 128 * 1024 + 4096};
   // Free bytes kept a class: enough for a burst, little enough to forget one.
   static constexpr size_t kKeepBytes = 4 * 1024 * 1024;
 

@@ -27,8 +27,10 @@ class Plain final : public Transport {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces);
     message.msg_iovlen = static_cast<size_t>(count);
+    const int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
     for (;;) {
-      const ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+      // For one piece the kernel has a shorter way, without a list to fetch.
+      const ssize_t n = count == 1 ? send(fd, pieces->iov_base, pieces->iov_len, flags) : sendmsg(fd, &message, flags);
       if (n >= 0) return {IoState::kOk, 0, static_cast<size_t>(n)};
       if (errno != EINTR) return FromErrno();
     }

@@ -10,7 +10,8 @@
 namespace ub {
 namespace {
 
-constexpr size_t kHeadReadBytes = 16 * 1024;  // of a pipeline, this much is taken in at once
+// Read at once where a head is expected: of a pipeline, this much is taken in; a body of 16 KiB comes in whole.
+constexpr size_t kHeadReadBytes = 32 * 1024;
 constexpr uint32_t kLingerMs = 2000;
 constexpr int kMaxRounds = 16;
 
@@ -166,7 +167,7 @@ void Http1Server::Refuse(uint16_t status, const char* reason, std::string_view s
 
 bool Http1Server::ReadBody() {
   if (handler_ == nullptr || !handler_->WantsBody()) return false;
-  const std::span<char> scratch = context_->loop->scratch();
+  const std::span<char> scratch = context_->loop->scratch().first(kBodyReadBytes);
   size_t room = scratch.size();
   if (reader_.kind() == BodyKind::kLength && reader_.left() + kHeadReadBytes < room) {
     room = static_cast<size_t>(reader_.left()) + kHeadReadBytes;
