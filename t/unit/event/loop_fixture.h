@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -138,6 +139,8 @@ inline std::pair<UniqueFd, UniqueFd> TcpPair() {
   UniqueFd left = DialTcp(listener.address);
   UniqueFd right(accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   EXPECT_TRUE(right.valid());
+  const int one = 1;  // as the listener has it for whom it accepts
+  EXPECT_EQ(setsockopt(left.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
   return {std::move(left), std::move(right)};
 }
 
