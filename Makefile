@@ -13,7 +13,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench chaos fuzz check-fuzz check-tsan \
+.PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench microbench chaos fuzz check-fuzz check-tsan \
 	lint deps clean distclean autoconf help FORCE
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
@@ -195,7 +195,14 @@ chaos: need-gtest all $(integration_binary)
 check-includes:
 	$(Q)$(srcdir)/build/check-includes $(srcdir)
 
-bench: $(bench_binary)
+# Beside nginx, HAProxy and a bare relay; ten minutes. BENCH_ARGS: see t/bench/beside.
+bench: all $(O)/relay
+	$(Q)$(srcdir)/t/bench/beside --binary $(O)/ultrabalancer --relay $(O)/relay $(BENCH_ARGS)
+
+$(O)/relay: $(srcdir)/t/bench/floor/relay.cc $(O)/compile.flags
+	$(call say,LINK,$@)$(compile) $(UB_HARDENING_LDFLAGS) $(LDFLAGS) -o $@ $<
+
+microbench: $(bench_binary)
 	$(if $(filter yes,$(UB_HAVE_BENCHMARK)),,@echo "google-benchmark is missing: install libbenchmark-dev" >&2; exit 1)
 	$(if $(bench_binary),$(bench_binary) $(BENCH_ARGS),@echo "no benchmarks")
 
@@ -291,7 +298,8 @@ help:
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
 	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
 	  chaos 'reloads, kills, stops and upgrades under verified load for minutes (UB_CHAOS_STEPS, UB_CHAOS_SEED)' \
-	  bench 'run the benchmarks' \
+	  bench 'CPU time a request beside nginx and HAProxy (BENCH_ARGS)' \
+	  microbench 'the benchmarks of single parts' \
 	  generate 'write anew what is made from the tables of keys and flags' \
 	  lint 'clang-format, clang-tidy and shellcheck' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \

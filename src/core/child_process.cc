@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <string>
 
+#include "core/cpu_affinity.h"
 #include "core/log.h"
 #include "core/privileges.h"
 #include "core/process_title.h"
@@ -28,6 +29,10 @@ int RunChild(ChildContext& context, const ChildMains& mains, const Identity& ide
   if (!status.ok()) {
     Log(LogLevel::kError, "cannot give up privileges: {}", status.ToString());
     return 1;
+  }
+  if (worker && context.config->cpu_affinity) {
+    const Result<int> cpu = BindToCpu(context.worker_id);
+    if (!cpu) Log(LogLevel::kWarn, "not bound to a CPU: {}", cpu.error().ToString());
   }
   const char* why = "";
   if (SyscallFilterUsable(&why)) {

@@ -36,7 +36,7 @@ constexpr ConfigKey kKeys[] = {
     {.path = "pid_file", .type = KeyType::kPath, .field = UB_FIELD(pid_file),
      .meaning = "where the master writes its process id", .reloadable = false, .active = false},
     {.path = "cpu_affinity", .type = KeyType::kBool, .field = UB_FIELD(cpu_affinity),
-     .meaning = "bind each worker to one CPU", .reloadable = false, .in_force = false},
+     .meaning = "bind each worker to one CPU", .reloadable = false},
     {.path = "resolve_interval_ms", .type = KeyType::kDuration,
      .field = UB_FIELD(resolve_interval_ms), .min = 0, .max = 86400000,
      .meaning = "how often backends given by name are resolved again; 0: only at load",

@@ -36,6 +36,28 @@ TEST(Processes, TitlesTellWhoIsWho) {
                                            "ultrabalancer: worker 1", "ultrabalancer: worker 2"}));
 }
 
+TEST(Processes, WorkersAreBoundToACpuEachWhereAsked) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Workers(2).Backend(backend).Set("cpu_affinity", "true"));
+  ASSERT_TRUE(proxy.Start());
+  cpu_set_t own;
+  ASSERT_EQ(sched_getaffinity(0, sizeof own, &own), 0);
+  std::set<size_t> used;
+  for (const pid_t worker : proxy.Workers()) {
+    cpu_set_t set;
+    ASSERT_EQ(sched_getaffinity(worker, sizeof set, &set), 0);
+    EXPECT_EQ(CPU_COUNT(&set), 1);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) used.insert(cpu);
+    }
+  }
+  EXPECT_EQ(used.size(), std::min(2, CPU_COUNT(&own)));
+  cpu_set_t master;
+  ASSERT_EQ(sched_getaffinity(proxy.master(), sizeof master, &master), 0);
+  EXPECT_TRUE(CPU_EQUAL(&master, &own)) << "the master stays free";
+  EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+}
+
 TEST(Processes, ChildrenOfRootRunAsNobody) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   const FakeBackend backend;
