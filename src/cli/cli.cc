@@ -18,6 +18,7 @@
 #include "core/config_print.h"
 #include "core/config_text.h"
 #include "core/control.h"
+#include "event/tls_context.h"
 
 #if __has_include("build_config.h")
 #include "build_config.h"
@@ -305,6 +306,7 @@ CliAction ParseCommandLine(int argc, const char* const* argv) {
   CliAction action;
   action.kind = CliAction::Kind::kRun;
   action.source = ConfigSource::FromProcess();
+  action.source.check_tls = InspectTls;
   action.command_line = TitleOf(argc, argv);
   if (const std::string wrong = TakeFlags(arguments, &action); !wrong.empty()) return Usage(wrong);
   if (const std::string wrong = TakeCommand(arguments, &action); !wrong.empty())

@@ -21,8 +21,8 @@ enum class MessageType : uint32_t {
   // master to child
   kConfig,     // fd[0]: sealed memfd with the canonical configuration; arg: its generation. To the
                // controller, where there is a state file: fd[1]: its content
-  kListeners,  // fds: listening sockets; payload: their u32 indexes in the ownership table, in the
-               // fds' order. To the controller: fds: all that the management address now has
+  kListeners,  // fds: listening sockets; payload: a line of DescribeSocket for each, in the fds'
+               // order. To the controller: fds: all that the management address now has
   kRemoveListeners,  // payload: u32 indexes; owner drains the accept queue, all close them
   kOwners,           // the ownership table changed
   kResume,  // as kConfig, to a worker that drains: stay and serve on; its sockets come after it

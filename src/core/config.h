@@ -24,6 +24,7 @@ struct ListenConfig {
   uint16_t port = 0;    // 0 for a unix socket
   bool is_unix = false;
   std::string text;     // canonical form, the key of the socket set
+  bool tls = false;     // "0.0.0.0:443 tls"; not part of `text`: a change opens no new socket
   bool operator==(const ListenConfig&) const = default;
 };
 
@@ -152,6 +153,25 @@ struct AdminConfig {
   bool operator==(const AdminConfig&) const = default;
 };
 
+// A certificate with its chain, and its private key. The master reads the files when it loads the configuration: workers
+// have no right to, and a file that changes later changes nothing.
+struct CertificateConfig {
+  std::string certificate;  // path
+  std::string key;          // path, or env:NAME; equal to `certificate` where both are in one file
+  std::string certificate_pem, key_pem;  // what they hold
+  bool operator==(const CertificateConfig&) const = default;
+};
+
+struct TlsConfig {
+  std::vector<CertificateConfig> certificates;
+  std::string min_version = "1.2";  // or 1.3
+  // The six of Mozilla's intermediate profile that have elliptic curves.
+  std::string ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+  std::string curves = "X25519:P-256:P-384";
+  std::vector<std::string> alpn = {"http/1.1"};
+  bool operator==(const TlsConfig&) const = default;
+};
+
 struct SharedMemoryConfig {
   uint32_t max_backends = 1024;
   uint32_t rate_limit_entries = 65536;
@@ -175,6 +195,7 @@ struct Config {
   LimitsConfig limits;
   ProxyProtocolConfig proxy_protocol;
   ForwardedConfig forwarded;
+  TlsConfig tls;
   LoggingConfig logging;
   AdminConfig admin;
   SharedMemoryConfig shared_memory;

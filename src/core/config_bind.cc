@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/config_bind_lists.h"
+#include "core/config_bind_tls.h"
 #include "core/config_bind_value.h"
 #include "core/config_keys.h"
 #include "core/config_text.h"
@@ -119,6 +120,7 @@ void Binder::Walk(const ConfigNode& mapping, const std::string& section) {
 void Binder::BindLists() {
   Config& config = result_.config;
   BindListen(root_, &config, &result_.problems);
+  BindCertificates(root_, options_, &config.tls, &result_.problems);
   const ConfigNode* backends = root_.Find("backends");
   const size_t before = result_.problems.size();
   if (backends != nullptr) BindBackends(*backends, &config, &result_.problems);
@@ -220,6 +222,7 @@ void Binder::CheckTogether() {
   CheckHealth();
   CheckAdmin();
   CheckProxyProtocol();
+  CheckTls(root_, result_.config, &result_.problems);
 }
 
 void Binder::WarnNotInForce() {

@@ -199,8 +199,21 @@ void SetListenText(ListenConfig* listen) {
 void BindListenList(const ConfigNode& node, Config* config, ConfigProblems* problems) {
   Duplicates duplicates;
   for (const ListItem& item : ListItems("listen", node, "a list of addresses", problems)) {
-    const std::string text =
-        item.text.starts_with("*:") ? "0.0.0.0" + item.text.substr(1) : item.text;
+    std::string text = item.text.starts_with("*:") ? "0.0.0.0" + item.text.substr(1) : item.text;
+    bool tls = false;
+    if (const size_t blank = text.find(' '); blank != std::string::npos && !text.starts_with("unix:")) {
+      const std::string option(TrimSpaces(std::string_view(text).substr(blank)));
+      tls = option == "tls";
+      if (!tls) {
+        problems->push_back({item.position, fmt::format("listen: unknown word \"{}\" behind the address (tls is "
+                                                        "possible)", Printable(option))});
+        continue;
+      }
+      text.resize(blank);
+    } else if (text.ends_with(" tls")) {  // other blanks may be part of a path
+      tls = true;
+      text.resize(text.size() - 4);
+    }
     Result<Endpoint> endpoint = ParseEndpoint(text, /*allow_weight=*/false);
     if (!endpoint) {
       problems->push_back({item.position, "listen: " + endpoint.error().detail()});
@@ -213,7 +226,7 @@ void BindListenList(const ConfigNode& node, Config* config, ConfigProblems* prob
                                       Printable(endpoint->host))});
       continue;
     }
-    ListenConfig listen{std::move(endpoint->host), endpoint->port, endpoint->is_unix, {}};
+    ListenConfig listen{std::move(endpoint->host), endpoint->port, endpoint->is_unix, {}, tls};
     SetListenText(&listen);
     if (duplicates.Check("listen", listen.text, item.position, problems))
       config->listen.push_back(std::move(listen));
@@ -246,7 +259,7 @@ void BindListen(const ConfigNode& root, Config* config, ConfigProblems* problems
     BindListenList(*list, config, problems);
     return;
   }
-  ListenConfig listen{"0.0.0.0", 8080, false, {}};
+  ListenConfig listen{"0.0.0.0", 8080, false, {}, false};
   if (address != nullptr) {
     std::string text;
     if (BindText("listen_address", *address, &text, problems)) {

@@ -1,3 +1,6 @@
+// The values of the configuration by their types.
+// Size: one class with a function for each type of value; split, they would have to share its state.
+
 #include "core/config_bind_value.h"
 
 #include <fcntl.h>
@@ -69,6 +72,7 @@ class ValueBinder {
   void BindAdminAddress();
   void BindRetryOn();
   void BindNetworks();
+  void BindWords();
   void BindStatuses();
   void BindHeaders();
   void AddHeader(const std::string& name, const std::string& value, const SourcePosition& position);
@@ -272,6 +276,21 @@ void ValueBinder::BindNetworks() {
   }
 }
 
+void ValueBinder::BindWords() {
+  auto* list = std::get<std::vector<std::string>*>(field_);
+  list->clear();
+  const std::vector<std::string_view> choices = Choices(key_);
+  for (ListItem& item : ListItems(key_.path, node_, "a list of words", problems_)) {
+    if (std::ranges::find(choices, std::string_view(item.text)) == choices.end()) {
+      ProblemAt(item.position, fmt::format("unknown value \"{}\" {}", Printable(item.text),
+                                           ChoiceHint(item.text, choices)));
+    } else if (std::ranges::find(*list, item.text) == list->end()) {
+      list->push_back(std::move(item.text));
+    }
+  }
+  if (list->empty() && node_.IsSequence() && node_.items.empty()) Problem("the list is empty");
+}
+
 void ValueBinder::BindStatuses() {
   auto* ranges = std::get<StatusRanges*>(field_);
   ranges->clear();
@@ -374,7 +393,10 @@ void ValueBinder::Bind() {
     case KeyType::kListenAddress:
     case KeyType::kListenPort:
     case KeyType::kBackendList:
+    case KeyType::kCertificateList:
       return;
+    case KeyType::kWordList:
+      return BindWords();
   }
 }
 

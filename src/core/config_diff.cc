@@ -78,9 +78,13 @@ ConfigDiff DiffConfig(const Config& before, const Config& after) {
     // What the two short listen keys say is in `listen`.
     if (key.type == KeyType::kListenAddress || key.type == KeyType::kListenPort) continue;
     const KeyValue old_value = GetKeyValue(key, before), new_value = GetKeyValue(key, after);
-    if (old_value == new_value) continue;
     std::string text;
-    if (key.type == KeyType::kBackendList) {
+    if (old_value == new_value) {
+      if (key.type != KeyType::kCertificateList || before.tls.certificates == after.tls.certificates) continue;
+      text = "renewed";  // other content in the same files
+    }
+    if (!text.empty()) {
+    } else if (key.type == KeyType::kBackendList) {
       text = DiffBackends(before, after);
     } else if (key.type == KeyType::kSecret) {
       text = "changed";

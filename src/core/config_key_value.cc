@@ -69,7 +69,7 @@ struct ValueOf {
   const Config& config;
 
   KeyValue operator()(std::monostate) const {
-    const bool single = config.listen.size() == 1 && !config.listen[0].is_unix;
+    const bool single = config.listen.size() == 1 && !config.listen[0].is_unix && !config.listen[0].tls;
     if (config.listen.empty()) return Text("");
     if (key.type == KeyType::kListenPort)
       return single ? Plain(std::to_string(config.listen[0].port)) : Text("");
@@ -105,7 +105,14 @@ struct ValueOf {
   }
   KeyValue operator()(const std::vector<ListenConfig>* field) const {
     KeyValue value = List({});
-    for (const ListenConfig& listen : *field) value.items.push_back(listen.text);
+    for (const ListenConfig& listen : *field) value.items.push_back(listen.text + (listen.tls ? " tls" : ""));
+    return value;
+  }
+  KeyValue operator()(const std::vector<CertificateConfig>* field) const {
+    KeyValue value = List({});
+    for (const CertificateConfig& each : *field) {
+      value.items.push_back(each.key == each.certificate ? each.certificate : each.certificate + " " + each.key);
+    }
     return value;
   }
 };
@@ -189,13 +196,17 @@ std::string DescribeType(const ConfigKey& key) {
     case KeyType::kHeaderMap:
       return "names and values";
     case KeyType::kListenList:
-      return "list of HOST:PORT, [::1]:PORT or unix:/path";
+      return "list of HOST:PORT, [::1]:PORT or unix:/path, each with \"tls\" behind it for TLS";
     case KeyType::kListenAddress:
       return "IP address";
     case KeyType::kAdminAddress:
       return "IP address or unix:/path";
     case KeyType::kBackendList:
       return "list of backends";
+    case KeyType::kCertificateList:
+      return "list of { certificate, key }, or of \"CERTIFICATE KEY\": paths of PEM files, the key also env:NAME";
+    case KeyType::kWordList:
+      return "list of " + choices;
   }
   return "";
 }

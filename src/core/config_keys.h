@@ -39,6 +39,8 @@ enum class KeyType : uint8_t {
   kListenPort,
   kAdminAddress,  // an IP address, or unix:/path
   kBackendList,
+  kCertificateList,  // mappings (certificate, key), or "CERTIFICATE KEY"
+  kWordList,         // any of `choices`, in an order that counts
 };
 
 using StatusRanges = std::vector<std::pair<uint16_t, uint16_t>>;
@@ -47,7 +49,8 @@ using StatusRanges = std::vector<std::pair<uint16_t, uint16_t>>;
 using FieldRef =
     std::variant<std::monostate, bool*, uint16_t*, uint32_t*, uint64_t*, std::string*,
                  std::vector<std::string>*, std::map<std::string, std::string>*, StatusRanges*,
-                 LogLevel*, RetryConfig*, std::vector<BackendConfig>*, std::vector<ListenConfig>*>;
+                 LogLevel*, RetryConfig*, std::vector<BackendConfig>*, std::vector<ListenConfig>*,
+                 std::vector<CertificateConfig>*>;
 
 struct ConfigKey {
   std::string_view path;  // "health_check.interval_ms"

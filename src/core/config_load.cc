@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/config_bind_tls.h"
 #include "core/config_env.h"
 #include "core/config_ini.h"
 #include "core/config_keys.h"
@@ -105,6 +106,23 @@ Layers ReadLayers(const ConfigSource& source) {
   }
   MergeConfig(&layers.merged, FlagNodes(source.flags, &layers.problems));
   return layers;
+}
+
+// Certificates and keys.
+void CheckCertificates(const ConfigSource& source, const ConfigNode& merged, TlsConfig* tls,
+                       ConfigProblems* problems, ConfigProblems* warnings) {
+  const size_t before = problems->size();
+  ReadTlsFiles(merged, &source.environment, tls, problems);
+  if (problems->size() != before || source.check_tls == nullptr) return;
+  for (TlsFault& fault : source.check_tls(*tls)) {
+    const bool one = fault.where == "certificate" || fault.where == "key";
+    const ConfigNode* node = one ? nullptr : merged.FindPath(fault.where);
+    const SourcePosition position = one               ? CertificatePosition(merged, fault.index, fault.where)
+                                    : node != nullptr ? node->position
+                                                      : merged.position;
+    (fault.warning ? warnings : problems)
+        ->push_back({position, fmt::format("{}: {}", one ? "tls.certificates" : fault.where, fault.text)});
+  }
 }
 
 // What the machine must have: the names of backends, the user and the group.
@@ -209,7 +227,10 @@ tl::expected<LoadedConfig, ConfigErrors> LoadConfig(const ConfigSource& source) 
   ConfigProblems problems = std::move(layers.problems);
   std::ranges::move(bound.problems, std::back_inserter(problems));
   const bool well_formed = problems.empty();
-  if (well_formed) CheckMachine(source, layers.merged, bound.config, &problems);
+  if (well_formed) {
+    CheckMachine(source, layers.merged, bound.config, &problems);
+    CheckCertificates(source, layers.merged, &bound.config.tls, &problems, &bound.warnings);
+  }
   if (!problems.empty()) {
     SortProblems(&problems);
     return tl::unexpected<ConfigErrors>(

@@ -21,6 +21,16 @@
 
 namespace ub {
 
+// Something about the tls keys that takes a TLS library to know, which is a layer above.
+struct TlsFault {
+  // "certificate" or "key" of tls.certificates[index], or the path of another key.
+  std::string where;
+  size_t index = 0;
+  std::string text;
+  bool warning = false;  // it works all the same, for now
+};
+using TlsCheck = std::vector<TlsFault> (*)(const TlsConfig&);
+
 // What a configuration is made of. Kept by the master: loading again reads the file anew and takes
 // environment and command line as they were at the start.
 struct ConfigSource {
@@ -31,6 +41,7 @@ struct ConfigSource {
       true;  // false: ULTRA_… variables set nothing (secrets may still be env:NAME)
   std::vector<ConfigFlag> flags;  // in the order given
   bool resolve = true;            // false: backend names are not looked up
+  TlsCheck check_tls = nullptr;   // null: certificates are read and not looked into
 
   // The working directory and the environment of this process.
   static ConfigSource FromProcess();

@@ -141,7 +141,7 @@ std::string Printer::PlaceOf(const SourcePosition& position) const {
 }
 
 bool Printer::Wanted(const ConfigKey& key) const {
-  const bool short_listen = config_.listen.size() == 1 && !config_.listen[0].is_unix;
+  const bool short_listen = config_.listen.size() == 1 && !config_.listen[0].is_unix && !config_.listen[0].tls;
   const bool is_short = key.type == KeyType::kListenAddress || key.type == KeyType::kListenPort;
   const bool is_listen = is_short || key.type == KeyType::kListenList;
   if (!options_.example && is_listen && is_short != short_listen) return false;
@@ -264,9 +264,11 @@ std::string Printer::Run() {
 // The defaults, and something to show for each key that has none.
 Config ExampleConfig() {
   Config config;
-  config.listen = {{"0.0.0.0", 80, false, "0.0.0.0:80"},
-                   {"::", 80, false, "[::]:80"},
-                   {"/run/ultrabalancer.sock", 0, true, "unix:/run/ultrabalancer.sock"}};
+  config.listen = {{"0.0.0.0", 80, false, "0.0.0.0:80", false},
+                   {"::", 80, false, "[::]:80", false},
+                   {"0.0.0.0", 443, false, "0.0.0.0:443", true},
+                   {"/run/ultrabalancer.sock", 0, true, "unix:/run/ultrabalancer.sock", false}};
+  config.tls.certificates = {{"/etc/ssl/example.org.pem", "/etc/ssl/private/example.org.key", "", ""}};
   config.user = "www-data";
   config.group = "www-data";
   config.pid_file = "/run/ultrabalancer.pid";

@@ -144,8 +144,8 @@ void Each(Archive& archive, Members&... members);
 
 template <class Archive>
 void Walk(Archive& archive, ListenConfig& c) {
-  auto& [address, port, is_unix, text] = c;
-  Each(archive, address, port, is_unix, text);
+  auto& [address, port, is_unix, text, tls] = c;
+  Each(archive, address, port, is_unix, text, tls);
 }
 template <class Archive>
 void Walk(Archive& archive, BackendConfig& c) {
@@ -156,6 +156,12 @@ template <class Archive>
 void Walk(Archive& archive, CircuitBreakerConfig& c) {
   auto& [enabled, failure_threshold, success_threshold, timeout_seconds, half_open_requests] = c;
   Each(archive, enabled, failure_threshold, success_threshold, timeout_seconds, half_open_requests);
+}
+
+template <class Archive>
+void Walk(Archive& archive, CertificateConfig& c) {
+  auto& [certificate, key, certificate_pem, key_pem] = c;
+  Each(archive, certificate, key, certificate_pem, key_pem);
 }
 
 template <class Archive, class T>
@@ -223,6 +229,11 @@ void Walk(Archive& archive, ForwardedConfig& c) {
   Each(archive, trust, x_forwarded, x_request_id, via);
 }
 template <class Archive>
+void Walk(Archive& archive, TlsConfig& c) {
+  auto& [certificates, min_version, ciphers, curves, alpn] = c;
+  Each(archive, certificates, min_version, ciphers, curves, alpn);
+}
+template <class Archive>
 void Walk(Archive& archive, LoggingConfig& c) {
   auto& [level, file, access_log, format] = c;
   Each(archive, level, file, access_log, format);
@@ -257,7 +268,7 @@ template <class Archive>
 void WalkConfig(Archive& archive, Config& config) {
   auto& [listen, workers, max_connections, algorithm, hash_key, default_weight, backends,
          health_check, timeout, connection_pool, queue, retry, rate_limit, limits, proxy_protocol,
-         forwarded, logging, admin, shared_memory, user, group, pid_file, cpu_affinity,
+         forwarded, tls, logging, admin, shared_memory, user, group, pid_file, cpu_affinity,
          resolve_interval_ms] = config;
   Each(archive, workers, max_connections, algorithm, hash_key, default_weight, user, group,
        pid_file, cpu_affinity, resolve_interval_ms);
@@ -272,6 +283,7 @@ void WalkConfig(Archive& archive, Config& config) {
   Section(archive, "limits", limits);
   Section(archive, "proxy_protocol", proxy_protocol);
   Section(archive, "forwarded", forwarded);
+  Section(archive, "tls", tls);
   Section(archive, "logging", logging);
   Section(archive, "admin", admin);
   Section(archive, "shared_memory", shared_memory);

@@ -1,3 +1,6 @@
+// Opening, sharing and letting go of listening sockets.
+// Size: every way in which a socket comes and goes, which must agree with each other.
+
 #include "core/listen_sockets.h"
 
 #include <arpa/inet.h>
@@ -11,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "core/clock.h"
@@ -309,6 +313,38 @@ void ListenSockets::Forget(std::vector<ListenSocket> removed) {
 void ListenSockets::UnlinkPaths() {
   for (const std::string& path : paths_) unlink(path.c_str());
   paths_.clear();
+}
+
+std::string DescribeSocket(const ListenSocket& socket) {
+  return std::to_string(socket.index) + (socket.shared ? " shared" : " own") +
+         (socket.tls ? " tls " : " plain ") + socket.address + "\n";
+}
+
+void ListenSockets::Adopt(std::string_view lines, std::vector<UniqueFd> fds) {
+  const auto word = [&lines](char end) {
+    const size_t size = std::min(lines.find(end), lines.size());
+    const std::string_view taken = lines.substr(0, size);
+    lines.remove_prefix(std::min(size + 1, lines.size()));
+    return taken;
+  };
+  for (UniqueFd& fd : fds) {
+    ListenSocket socket;
+    const std::string_view index = word(' ');
+    if (std::from_chars(index.data(), index.data() + index.size(), socket.index).ec != std::errc()) return;
+    socket.shared = word(' ') == "shared";
+    socket.tls = word(' ') == "tls";
+    socket.address = word('\n');
+    socket.fd = std::move(fd);
+    sockets_.push_back(std::move(socket));
+  }
+}
+
+void ListenSockets::MarkTls(const std::vector<ListenConfig>& listen) {
+  for (const ListenConfig& address : listen) {
+    for (ListenSocket& socket : sockets_) {
+      if (socket.address == address.text) socket.tls = address.tls;
+    }
+  }
 }
 
 bool ListenSockets::Has(const std::string& address) const {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,9 +22,13 @@ struct ListenSocket {
   uint32_t index = 0;   // in the ownership table
   std::string address;  // ListenConfig::text
   bool shared = false;  // unix or passed in: every worker accepts from it, it has no owner
+  bool tls = false;     // whether its clients speak TLS, by the configuration that last had the address
   bool passed = false;  // by systemd, which keeps it open: never made to refuse, never unlinked
   UniqueFd fd;          // non-blocking, close-on-exec, listening
 };
+
+// All but the descriptor as a line, for a message to a worker (kListeners).
+std::string DescribeSocket(const ListenSocket& socket);
 
 class ListenSockets {
  public:
@@ -47,8 +52,12 @@ class ListenSockets {
   // A socket of [::] that takes IPv4 too is one for 0.0.0.0.
   bool TakePassed(const ListenConfig& address, std::vector<UniqueFd>* passed, uint32_t max_sockets);
 
-  // In a child: takes a socket that came by kListeners.
-  void Adopt(ListenSocket socket) { sockets_.push_back(std::move(socket)); }
+  // Notes which sockets are for TLS. Those of addresses that `listen` does not have stay as they are: what waits in
+  // their queues came for what they were.
+  void MarkTls(const std::vector<ListenConfig>& listen);
+
+  // In a child: takes the sockets that came by kListeners, a line of DescribeSocket for each.
+  void Adopt(std::string_view lines, std::vector<UniqueFd> fds);
   // Unlinks the paths of unix sockets, once: at the end, or as a drain begins (a new instance may
   // want them).
   void UnlinkPaths();

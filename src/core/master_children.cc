@@ -23,7 +23,8 @@ constexpr uint64_t kMaxBackOffMs = 5000;
 constexpr uint64_t kMaxBackOffKilledMs = 100;
 constexpr uint64_t kForkRetryMs = 1000;
 constexpr int kReceiveBatch = 64;
-constexpr size_t kListenerBatch = Channel::kMaxFds;
+constexpr size_t kListenerBatch = 100;  // their descriptions fit a message, whatever the addresses are
+static_assert(kListenerBatch <= Channel::kMaxFds);
 
 std::string NameOf(ChildKind kind, uint32_t worker_id) {
   return kind == ChildKind::kController ? "controller" : "worker " + std::to_string(worker_id);
@@ -327,14 +328,14 @@ void Master::SendListeners(const std::vector<uint32_t>& indexes) {
 std::vector<Message> Master::ListenerMessages(const std::vector<const ListenSocket*>& sockets) {
   std::vector<Message> messages;
   for (size_t begin = 0; begin < sockets.size(); begin += kListenerBatch) {
-    std::vector<uint32_t> indexes;
+    std::string lines;
     Message& message = messages.emplace_back();
     message.type = MessageType::kListeners;
     for (size_t i = begin; i < std::min(sockets.size(), begin + kListenerBatch); ++i) {
-      indexes.push_back(sockets[i]->index);
+      lines += DescribeSocket(*sockets[i]);
       message.fds.emplace_back(fcntl(sockets[i]->fd.get(), F_DUPFD_CLOEXEC, 3));
     }
-    message.payload = PackIndexes(indexes);
+    message.payload = std::move(lines);
   }
   return messages;
 }

@@ -42,19 +42,25 @@ Status Connection::Start() {
 }
 
 void Connection::Retire(std::unique_ptr<Connection> connection) {
+  // A stream that is cut must not look as if it had ended.
+  const bool whole = connection->phase_ == Phase::kOpen && connection->unsent_.empty() &&
+                     connection->write_error_ == 0 && !connection->reset_on_close_;
+  if (whole && connection->own_ != nullptr) connection->own_->Farewell(connection->fd_.get());
   connection->handler_ = &nobody;
   connection->timer_.Cancel();
   connection->read_soon_.Cancel();
   connection->watcher_.Unwatch();
   connection->readable_ = false;
   connection->unsent_.Clear();
+  connection->shutdown_wanted_ = false;
   connection->fd_.Reset();
   EventLoop* loop = connection->loop_;
   loop->Retire(std::move(connection));
 }
 
 Result<std::unique_ptr<Connection>> Connection::Connect(EventLoop* loop, const sockaddr* address, socklen_t bytes,
-                                                        ConnectionHandler* handler, bool* connected) {
+                                                        ConnectionHandler* handler, bool* connected,
+                                                        std::unique_ptr<Transport> transport) {
   UniqueFd fd(socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) {
     const bool full = errno == EMFILE || errno == ENFILE;
@@ -74,15 +80,35 @@ Result<std::unique_ptr<Connection>> Connection::Connect(EventLoop* loop, const s
                        Status::System("connect", errno).detail(), true));
   }
   auto connection = std::make_unique<Connection>(loop, std::move(fd), PlainTransport(), handler);
-  connection->connecting_ = !*connected;
+  const bool there = *connected;
+  if (transport != nullptr) {
+    connection->Secure(std::move(transport));
+    *connected = false;
+  }
+  if (!there) connection->phase_ = Phase::kConnecting;
   Status status = connection->Start();
   if (!status.ok()) return Fail(std::move(status));
   return connection;
 }
 
+void Connection::Secure(std::unique_ptr<Transport> transport) {
+  own_ = std::move(transport);
+  transport_ = own_.get();
+  phase_ = Phase::kHandshake;
+  // What has come already makes no edge.
+  if (watcher_.watching()) ReadSoon();
+}
+
 void Connection::OnEvent(void* self, unsigned what) { static_cast<Connection*>(self)->HandleEvent(what); }
 void Connection::OnTimer(void* self) { static_cast<Connection*>(self)->handler_->OnDeadline(); }
-void Connection::OnReadSoon(void* self) { static_cast<Connection*>(self)->handler_->OnReadable(); }
+void Connection::OnReadSoon(void* self) {
+  auto* connection = static_cast<Connection*>(self);
+  if (connection->phase_ == Phase::kOpen) {
+    connection->handler_->OnReadable();
+  } else {
+    connection->HandleEvent(0);
+  }
+}
 
 void Connection::HandleEvent(unsigned what) {
   if (what & FdWatcher::kClosed) {
@@ -90,22 +116,45 @@ void Connection::HandleEvent(unsigned what) {
     readable_ = true;
   }
   if (what & FdWatcher::kRead) readable_ = true;
-  if (connecting_) {
-    connecting_ = false;
-    int error = 0;
-    socklen_t bytes = sizeof error;
-    getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes);
-    handler_->OnConnected(error);
-    if (error != 0) return;
-    // On: what was written early, and what the peer sent together with its answer, have no edge of their own.
+  bool flush = (what & FdWatcher::kWrite) != 0;
+  if (phase_ != Phase::kOpen) {
+    if (!Open()) return;
+    // What was written early, and what the peer sent together with its answer, have no edge of their own.
+    flush = true;
+  } else if (own_ != nullptr) {
+    flush |= own_->write_wants_read();
+    if (flush && own_->read_wants_write()) readable_ = true;
   }
   // Handlers never destroy the connection within a callback, only retire it; a retired one has a handler that ignores.
-  if ((what & FdWatcher::kWrite) && !unsent_.empty() && Flush() && unsent_.empty()) handler_->OnWritable();
+  if (flush && !unsent_.empty()) {
+    if (Flush() && unsent_.empty()) handler_->OnWritable();
+  } else if (flush && shutdown_wanted_) {
+    EndWriting();
+  }
   if (readable_) handler_->OnReadable();
 }
 
+bool Connection::Open() {
+  int error = 0;
+  if (phase_ == Phase::kConnecting) {
+    socklen_t bytes = sizeof error;
+    getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes);
+    phase_ = own_ != nullptr ? Phase::kHandshake : Phase::kOpen;
+  }
+  if (phase_ == Phase::kHandshake && error == 0) {
+    const IoResult result = own_->Handshake(fd_.get());
+    if (result.state == IoState::kWouldBlock) return false;
+    if (result.state != IoState::kOk) error = result.error;
+    readable_ = true;
+  }
+  phase_ = Phase::kOpen;
+  write_error_ = error;
+  handler_->OnConnected(error);
+  return error == 0;
+}
+
 IoResult Connection::Read(char* data, size_t capacity) {
-  if (!readable_) return {IoState::kWouldBlock, 0, 0};
+  if (!readable_ || phase_ != Phase::kOpen) return {IoState::kWouldBlock, 0, 0};
   const IoResult result = transport_->Read(fd_.get(), data, capacity);
   if (result.state == IoState::kWouldBlock) {
     readable_ = false;
@@ -124,7 +173,7 @@ bool Connection::Write(std::string_view bytes) {
 
 bool Connection::Write(std::span<const iovec> pieces) {
   if (write_error_ != 0) return false;
-  if (!unsent_.empty() || connecting_) {
+  if (!unsent_.empty() || phase_ != Phase::kOpen) {
     Keep(pieces, 0);
     return true;
   }
@@ -166,9 +215,11 @@ bool Connection::Flush() {
     sent_bytes_ += result.bytes;
     unsent_.Consume(result.bytes);
   }
-  if (shutdown_wanted_) transport_->ShutdownWrite(fd_.get());
+  if (shutdown_wanted_) EndWriting();
   return true;
 }
+
+void Connection::EndWriting() { shutdown_wanted_ = !transport_->ShutdownWrite(fd_.get()); }
 
 int Connection::PendingError() const {
   if (write_error_ != 0) return write_error_;
@@ -179,14 +230,12 @@ int Connection::PendingError() const {
 }
 
 void Connection::ShutdownWrite() {
-  if (unsent_.empty()) {
-    transport_->ShutdownWrite(fd_.get());
-  } else {
-    shutdown_wanted_ = true;
-  }
+  shutdown_wanted_ = true;
+  if (unsent_.empty() && phase_ == Phase::kOpen) EndWriting();
 }
 
 void Connection::ResetOnClose() {
+  reset_on_close_ = true;
   const linger hard{1, 0};
   setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 }

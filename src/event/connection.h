@@ -25,7 +25,8 @@ namespace ub {
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
-  // A connect that was under way has ended; `error` is 0 or its errno.
+  // A connect that was under way has ended, with the handshake where there is one; `error` is 0 or its errno, and
+  // FailureText may say more.
   virtual void OnConnected(int error) = 0;
   // Bytes, the end of the stream or an error wait to be read (an edge: read until kWouldBlock, or come back by
   // readable()).
@@ -43,9 +44,14 @@ class Connection : public Retirable {
   ~Connection() override;
 
   // Opens a socket to `address`. *connected: it is there already and OnConnected will not be called.
-  // Errors: kRefused, kExhausted, kSystem, retryable ones marked so.
+  // `transport`: what it is to speak, null: nothing but TCP. Errors: kRefused, kExhausted, kSystem, retryable ones marked
+  // so.
   static Result<std::unique_ptr<Connection>> Connect(EventLoop* loop, const sockaddr* address, socklen_t bytes,
-                                                     ConnectionHandler* handler, bool* connected);
+                                                     ConnectionHandler* handler, bool* connected,
+                                                     std::unique_ptr<Transport> transport = nullptr);
+  // From here on it speaks by `transport`, once the handshake is over: until OnConnected nothing is readable, and what is
+  // written waits. Before or after Start.
+  void Secure(std::unique_ptr<Transport> transport);
   // Registers with the loop. Once.
   Status Start();
   // Closes the socket now and has the object deleted at the end of the turn; no handler is called any more.
@@ -57,6 +63,7 @@ class Connection : public Retirable {
     handler_ = handler;
   }
   int fd() const { return fd_.get(); }
+  const Transport& transport() const { return *transport_; }
   EventLoop* loop() { return loop_; }
 
   // One read. kWouldBlock without a system call where the socket is known to be empty.
@@ -79,6 +86,8 @@ class Connection : public Retirable {
   bool congested() const { return !unsent_.empty(); }
   size_t unsent_bytes() const { return unsent_.size(); }
   int write_error() const { return write_error_; }
+  // Whether the peer is gone, or will say no more and nothing waits to be read. One system call.
+  bool AtEnd() { return transport_->AtEnd(fd_.get()); }
   // What broke the connection, 0 if nothing: for when the peer has ended its direction and reads tell no more. One system
   // call.
   int PendingError() const;
@@ -96,21 +105,27 @@ class Connection : public Retirable {
   bool has_deadline() const { return timer_.active(); }
 
  private:
+  enum class Phase : uint8_t { kConnecting, kHandshake, kOpen };
   static void OnEvent(void* self, unsigned what);
   static void OnTimer(void* self);
   static void OnReadSoon(void* self);
   void HandleEvent(unsigned what);
+  // One step towards kOpen; false where it is not reached.
+  bool Open();
+  void EndWriting();
   void Keep(std::span<const iovec> pieces, size_t skip);
   bool Flush();
 
   EventLoop* loop_;
   ConnectionHandler* handler_;
   Transport* transport_;
+  std::unique_ptr<Transport> own_;  // where transport_ is this connection's alone
   UniqueFd fd_;
-  bool connecting_ = false;
+  Phase phase_ = Phase::kOpen;
   bool readable_ = false;
   bool peer_ended_ = false;
   bool shutdown_wanted_ = false;
+  bool reset_on_close_ = false;
   int write_error_ = 0;
   uint64_t sent_bytes_ = 0;
   Buffer unsent_;

@@ -48,7 +48,7 @@ bool Listener::AcceptOne() {
   socklen_t bytes = sizeof peer;
   UniqueFd fd(accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (fd.valid()) {
-    handler_->OnAccept(std::move(fd), peer);
+    handler_->OnAccept(std::move(fd), peer, *this);
     return true;
   }
   const int error = errno;

@@ -15,6 +15,8 @@
 
 namespace ub {
 
+class Listener;
+
 class ListenerHandler {
  public:
   virtual ~ListenerHandler() = default;
@@ -23,7 +25,7 @@ class ListenerHandler {
   // The place was not needed.
   virtual void GiveBackPlace() = 0;
   // A new client, in the place that was taken.
-  virtual void OnAccept(UniqueFd fd, const sockaddr_storage& peer) = 0;
+  virtual void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) = 0;
 };
 
 class Listener {
@@ -37,6 +39,9 @@ class Listener {
   // Accepts until the queue is empty, then stops for good: before a listening socket is closed.
   void Drain();
   int fd() const { return fd_; }
+  // Whether clients speak TLS here; the listener itself makes no difference.
+  bool tls() const { return tls_; }
+  void set_tls(bool tls) { tls_ = tls; }
 
  private:
   static void OnReady(void* self, unsigned what);
@@ -51,6 +56,7 @@ class Listener {
   FdWatcher watcher_;
   Timer resume_;
   bool paused_ = false;
+  bool tls_ = false;
   uint64_t warned_ns_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// How bytes get on and off a descriptor. Plain sockets have one shared, stateless transport; TLS will be an object a
-// connection. `connection` does I/O only through this.
+// How bytes get on and off a descriptor. Plain sockets have one shared, stateless transport; TLS is an object a
+// connection (event/tls_transport.cc). `connection` does I/O only through this.
 #ifndef UB_EVENT_TRANSPORT_H_
 #define UB_EVENT_TRANSPORT_H_
 
@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 namespace ub {
 
@@ -21,12 +23,26 @@ struct IoResult {
 class Transport {
  public:
   virtual ~Transport() = default;
+  // What both sides must agree on before the first byte (TLS). kOk: it is done, or nothing is needed. kWouldBlock: call
+  // again at the socket's next edge, of either direction.
+  virtual IoResult Handshake(int /*fd*/) { return {}; }
   // At most `capacity` bytes into `data`. One system call.
   virtual IoResult Read(int fd, char* data, size_t capacity) = 0;
   // As much as the descriptor takes of `pieces`, in order. `more`: other bytes follow soon, do not push.
   virtual IoResult Write(int fd, const iovec* pieces, int count, bool more) = 0;
-  // Ends the sending direction.
-  virtual void ShutdownWrite(int fd) = 0;
+  // Ends the sending direction. False: call again when the socket takes more.
+  virtual bool ShutdownWrite(int fd) = 0;
+  // The connection is about to be closed, whole: says so to the peer, where the protocol has a word for it.
+  virtual void Farewell(int /*fd*/) {}
+  // Whether the peer has ended or broken its direction and nothing before that waits to be read. Takes no bytes.
+  virtual bool AtEnd(int fd) = 0;
+  // The last Read wants the socket to take bytes before it goes on; the last Write wants some to come.
+  virtual bool read_wants_write() const { return false; }
+  virtual bool write_wants_read() const { return false; }
+  // The protocol that the handshake chose (ALPN): "h2"; empty: none.
+  virtual std::string_view protocol() const { return {}; }
+  // What went wrong, for a log line; empty where errno says it.
+  virtual std::string FailureText() const { return {}; }
   // A read that gave less than was asked for has emptied the socket: no second read is needed to learn it.
   virtual bool short_read_means_empty() const = 0;
   // Bodies may go kernel to kernel between two of these.

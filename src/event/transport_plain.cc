@@ -36,7 +36,15 @@ class Plain final : public Transport {
     }
   }
 
-  void ShutdownWrite(int fd) override { shutdown(fd, SHUT_WR); }
+  bool ShutdownWrite(int fd) override {
+    shutdown(fd, SHUT_WR);
+    return true;
+  }
+  bool AtEnd(int fd) override {
+    char byte;
+    const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN);
+  }
   bool short_read_means_empty() const override { return true; }
   bool can_splice() const override { return true; }
 };

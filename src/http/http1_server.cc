@@ -1,7 +1,5 @@
 #include "http/http1_server.h"
 
-#include <sys/socket.h>
-
 #include <array>
 
 #include "core/log.h"
@@ -21,10 +19,12 @@ Status ClientStatus(StatusCode code, std::string detail) {
 
 }  // namespace
 
-Http1Server::Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer)
+Http1Server::Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer,
+                         bool tls)
     : context_(context),
       owner_(owner),
       connection_(std::make_unique<Connection>(context->loop, std::move(fd), PlainTransport(), this)),
+      tls_(tls),
       input_(&context->loop->buffers()) {
   client_.peer = peer;
 }
@@ -47,6 +47,7 @@ void Http1Server::OnReadable() {
 bool Http1Server::Round() {
   switch (state_) {
     case State::kProxyHead: return ReadProxyHead();
+    case State::kHandshake: return false;
     case State::kIdle:
     case State::kHead: return ReadHead();
     case State::kExchange:
@@ -205,10 +206,8 @@ bool Http1Server::ClientIsGone() {
   if (!connection_->readable() || handler_ == nullptr) return false;
   if (connection_->peer_ended() && half_closed_ok_) {
     if (connection_->PendingError() == 0) return false;
-  } else {
-    char byte;
-    const ssize_t n = recv(connection_->fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0 || (n < 0 && errno == EAGAIN)) return false;
+  } else if (!connection_->AtEnd()) {
+    return false;
   }
   FailExchange(ClientStatus(StatusCode::kClosed, "the client left before its response"), false);
   return false;
@@ -253,6 +252,7 @@ void Http1Server::OnDeadline() {
       return;
     case State::kLingering:
     case State::kProxyHead:
+    case State::kHandshake:
       Close();
       return;
     case State::kHead:

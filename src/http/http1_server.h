@@ -28,7 +28,8 @@ class ServerOwner {
 
 class Http1Server final : public ConnectionHandler, public ServerStream, public Retirable {
  public:
-  Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer);
+  // `tls`: the client speaks TLS, by context->tls.
+  Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer, bool tls = false);
   ~Http1Server() override;
   // Whether this client may have one more connection (or will say in a PROXY head who it is). False: let it go.
   bool Admit();
@@ -40,7 +41,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   void Abort();
 
   // ConnectionHandler
-  void OnConnected(int) override {}
+  void OnConnected(int error) override;
   void OnReadable() override;
   void OnWritable() override;
   void OnDeadline() override;
@@ -61,6 +62,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   friend class Worker;  // its place in the worker's list
   enum class State : uint8_t {
     kProxyHead,  // a trusted peer is to say first who the client is
+    kHandshake,  // of TLS
     kIdle,      // between two requests
     kHead,      // part of a head has come
     kExchange,  // a session is at work
@@ -74,6 +76,9 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   // Of a new connection, and of the speed that is asked of it (http1_server_arrival.cc).
   bool TakeClientPlace();
   bool ReadProxyHead();
+  IoResult ReadProxyBytes(char* to);
+  bool Secure();
+  void LogHandshakeFailure();
   void BeginHead();
   void AwaitHead(size_t came);
   void BeginBody();
@@ -114,6 +119,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   bool head_sent_ = false;
   bool half_closed_ok_ = false;  // the client ended its direction together with its request
   bool until_close_ = false;    // the response's end is the connection's
+  bool tls_ = false;            // the client is to speak TLS
   bool tunnel_ = false;         // both sides have switched protocols: no more HTTP here
   uint32_t requests_ = 0;
   uint32_t place_ = 0;          // in the worker's list

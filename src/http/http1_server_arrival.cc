@@ -1,7 +1,10 @@
 // The arrival half of Http1Server: who a new connection is from (the PROXY protocol), whether that client may have one more,
 // and how fast it must send.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "core/log.h"
 #include "http/http1_server.h"
@@ -27,7 +30,10 @@ bool Http1Server::Admit() {
 }
 
 Status Http1Server::Start() {
-  SetDeadline(state_ == State::kProxyHead ? config().timeout.header_ms : config().timeout.idle_ms);
+  if (state_ != State::kProxyHead && tls_ && !Secure()) {
+    return Status(StatusCode::kExhausted, StatusSource::kProxy, "no memory for TLS");
+  }
+  SetDeadline(state_ == State::kHandshake || state_ == State::kProxyHead ? config().timeout.header_ms : config().timeout.idle_ms);
   return connection_->Start();
 }
 
@@ -53,19 +59,64 @@ bool Http1Server::TakeClientPlace() {
   return false;
 }
 
+bool Http1Server::Secure() {
+  std::unique_ptr<Transport> transport = context_->tls == nullptr ? nullptr : context_->tls->NewTransport();
+  if (transport == nullptr) return false;
+  state_ = State::kHandshake;
+  connection_->Secure(std::move(transport));
+  return true;
+}
+
+// The handshake is over.
+void Http1Server::OnConnected(int error) {
+  if (error == 0) {
+    client_.tls = true;
+    state_ = State::kIdle;
+    SetDeadline(config().timeout.idle_ms);
+    return;
+  }
+  // Who only looks whether somebody is there, as monitors do, has not failed at anything.
+  if (error != ECONNRESET) LogHandshakeFailure();
+  Close();
+}
+
+// One line a second: scanners and floods have nothing else to offer.
+void Http1Server::LogHandshakeFailure() {
+  RefusedClients& failed = context_->failed_handshakes;
+  failed.count++;
+  const uint64_t now = context_->loop->now_ns();
+  if (now - failed.logged_ns < kRefusalLogNs) return;
+  std::array<char, PeerAddress::kMaxText> text;
+  Log(LogLevel::kInfo, "client {}: TLS handshake failed: {} ({} failed since the last such line)", client_.peer.Text(&text),
+      connection_->transport().FailureText(), failed.count);
+  failed = {now, 0};
+}
+
+// Before TLS the head is only looked at until it is whole: what follows it is not ours to take.
+IoResult Http1Server::ReadProxyBytes(char* to) {
+  if (!tls_) return connection_->Read(to, kMaxProxyHeadBytes);
+  const ssize_t n = recv(connection_->fd(), to, kMaxProxyHeadBytes, MSG_PEEK | MSG_DONTWAIT);
+  if (n < 0) return {errno == EAGAIN ? IoState::kWouldBlock : IoState::kError, errno, 0};
+  return {n == 0 ? IoState::kEof : IoState::kOk, 0, static_cast<size_t>(n)};
+}
+
 bool Http1Server::ReadProxyHead() {
   char* to = input_.Reserve(kMaxProxyHeadBytes);
-  const IoResult result = connection_->Read(to, kMaxProxyHeadBytes);
+  const IoResult result = ReadProxyBytes(to);
   if (result.state == IoState::kWouldBlock) return false;
   if (result.state != IoState::kOk) {
     Close();
     return false;
   }
-  Add(context_->counters->bytes_received, result.bytes);
   input_.Commit(result.bytes);
   ProxyHead head;
   const char* reason = "";
   const ProxyVerdict verdict = ParseProxyHead(input_.view(), &head, &reason);
+  if (verdict == ProxyVerdict::kIncomplete && tls_) {
+    input_.Clear();  // it is read anew with the next edge
+    return false;
+  }
+  Add(context_->counters->bytes_received, result.bytes);
   if (verdict == ProxyVerdict::kIncomplete) {
     connection_->LookAgain();
     return true;
@@ -77,13 +128,23 @@ bool Http1Server::ReadProxyHead() {
     Close();
     return false;
   }
-  input_.Consume(head.bytes);
+  if (tls_) {
+    (void)connection_->Read(to, head.bytes);
+    input_.Clear();
+  } else {
+    input_.Consume(head.bytes);
+  }
   unparsed_ = !input_.empty();
   if (head.source) client_.peer = *head.source;
   client_.tls = head.tls;
   state_ = State::kIdle;
   if (!TakeClientPlace()) {
     Close();
+    return false;
+  }
+  if (tls_) {
+    if (!Secure()) Close();
+    if (state_ == State::kHandshake) SetDeadline(config().timeout.header_ms);
     return false;
   }
   SetDeadline(config().timeout.idle_ms);

@@ -315,7 +315,7 @@ void ManagementServer::OnHandover(void* self, unsigned) {
   }
 }
 
-void ManagementServer::OnAccept(UniqueFd fd, const sockaddr_storage& peer) { Add(std::move(fd), peer, {}, false); }
+void ManagementServer::OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& /*listener*/) { Add(std::move(fd), peer, {}, false); }
 
 void ManagementServer::Add(UniqueFd fd, const sockaddr_storage& peer, std::string_view input, bool main_port) {
   MakeRoom();

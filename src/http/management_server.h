@@ -48,7 +48,7 @@ class ManagementServer final : public ListenerHandler {
   // ListenerHandler
   bool TakePlace() override { return true; }
   void GiveBackPlace() override {}
-  void OnAccept(UniqueFd fd, const sockaddr_storage& peer) override;
+  void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& /*listener*/) override;
 
  private:
   class Client;

@@ -62,6 +62,10 @@ Worker::~Worker() {
 }
 
 int Worker::Run() {
+  if (Status status = LoadCertificates(*context_.config); !status.ok()) {
+    Log(LogLevel::kError, "tls.certificates: {}", status.detail());
+    return 1;
+  }
   Configure();
   group_.Refresh();
   loop_->set_turn_hook([this] { TurnBegins(); });
@@ -96,6 +100,17 @@ void Worker::TurnBegins() {
   }
 }
 
+Status Worker::LoadCertificates(const Config& config) {
+  if (config.tls.certificates.empty()) {
+    context_.tls = nullptr;
+  } else if (context_.tls == nullptr || config.tls != context_.config->tls) {
+    auto tls = TlsServerContext::Create(config.tls);
+    if (!tls) return tls.error();
+    context_.tls = std::move(*tls);
+  }
+  return Status::Ok();
+}
+
 void Worker::Configure() {
   SetLogLevel(context_.config->logging.level);
   context_.settings = {NetworkSet(context_.config->forwarded.trust), NetworkSet(context_.config->proxy_protocol.trust),
@@ -105,6 +120,7 @@ void Worker::Configure() {
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
   queue_.Configure(context_.config->queue);
+  child_->sockets->MarkTls(context_.config->listen);
 }
 
 bool Worker::TakePlace() {
@@ -113,9 +129,9 @@ bool Worker::TakePlace() {
 
 void Worker::GiveBackPlace() { Unreserve(context_.counters->connections); }
 
-void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer) {
+void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) {
   Add(context_.counters->accepted);
-  auto server = std::make_unique<Http1Server>(&context_, this, std::move(fd), PeerAddress::From(peer));
+  auto server = std::make_unique<Http1Server>(&context_, this, std::move(fd), PeerAddress::From(peer), listener.tls());
   if (!server->Admit()) {
     GiveBackPlace();
     return;
@@ -175,7 +191,9 @@ void Worker::OnOrphanGrace(void* self) {
   auto* worker = static_cast<Worker*>(self);
   worker->listeners_.clear();
   for (const ListenSocket& socket : worker->child_->sockets->sockets()) {
-    Listener(worker->loop_.get(), socket.fd.get(), worker).Drain();
+    Listener listener(worker->loop_.get(), socket.fd.get(), worker);
+    listener.set_tls(socket.tls);
+    listener.Drain();
   }
   worker->Drain(worker->context_.config->timeout.drain_ms);
 }
@@ -186,7 +204,8 @@ void Worker::Handle(Message message) {
       if (!message.fds.empty()) TakeConfig(std::move(message.fds[0]), message.arg);
       return;
     case MessageType::kListeners:
-      AddSockets(&message);
+      child_->sockets->Adopt(message.payload, std::move(message.fds));
+      FollowOwners();
       return;
     case MessageType::kRemoveListeners:
       RemoveSockets(message);
@@ -230,9 +249,14 @@ void Worker::TakeConfig(UniqueFd memfd, uint64_t generation) {
     Acknowledge(parsed.error().ToString());
     return;
   }
+  if (Status status = LoadCertificates(*parsed); !status.ok()) {
+    Acknowledge("tls.certificates: " + status.detail());
+    return;
+  }
   context_.config = std::make_shared<const Config>(std::move(*parsed));
   child_->generation = generation;
   Configure();
+  FollowOwners();  // a socket may be for TLS now, or no more
   context_.counters->config_ack.store(generation, std::memory_order_release);
   Acknowledge({});
 }
@@ -248,12 +272,15 @@ void Worker::Acknowledge(std::string error) {
 void Worker::FollowOwners() {
   const uint64_t version = child_->shm->header().owner_version.load(std::memory_order_acquire);
   for (ListenSocket& socket : child_->sockets->sockets()) {
-    const bool mine = !context_.draining && (socket.shared || child_->shm->socket_owner(socket.index).load(
+    // A socket for TLS may be here before the certificates that come with the configuration.
+    const bool usable = !socket.tls || context_.tls != nullptr;
+    const bool mine = usable && !context_.draining && (socket.shared || child_->shm->socket_owner(socket.index).load(
                                                                   std::memory_order_acquire) == child_->row);
     const auto at = std::find_if(listeners_.begin(), listeners_.end(),
                                  [&](const OpenListener& open) { return open.index == socket.index; });
     if (mine && at == listeners_.end()) {
       auto listener = std::make_unique<Listener>(loop_.get(), socket.fd.get(), this);
+      listener->set_tls(socket.tls);
       if (Status status = listener->Start(); !status.ok()) {
         Log(LogLevel::kError, "{}: cannot accept: {}", socket.address, status.ToString());
         continue;
@@ -261,21 +288,11 @@ void Worker::FollowOwners() {
       listeners_.push_back({socket.index, std::move(listener)});
     } else if (!mine && at != listeners_.end()) {
       listeners_.erase(at);
+    } else if (mine) {
+      at->listener->set_tls(socket.tls);
     }
   }
   context_.counters->owner_ack.store(version, std::memory_order_release);
-}
-
-void Worker::AddSockets(Message* message) {
-  const std::vector<uint32_t> indexes = Indexes(message->payload);
-  for (size_t i = 0; i < indexes.size() && i < message->fds.size(); ++i) {
-    ListenSocket socket;
-    socket.index = indexes[i];
-    socket.shared = child_->shm->socket_owner(indexes[i]).load(std::memory_order_acquire) == kAnyRow;
-    socket.fd = std::move(message->fds[i]);
-    child_->sockets->Adopt(std::move(socket));
-  }
-  FollowOwners();
 }
 
 void Worker::RemoveSockets(const Message& message) {

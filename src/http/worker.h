@@ -25,7 +25,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
 
   bool TakePlace() override;
   void GiveBackPlace() override;
-  void OnAccept(UniqueFd fd, const sockaddr_storage& peer) override;
+  void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) override;
   void OnServerClosed(Http1Server* server) override;
 
  private:
@@ -42,8 +42,9 @@ class Worker final : public ListenerHandler, public ServerOwner {
   void Handle(Message message);
   void TakeConfig(UniqueFd memfd, uint64_t generation);
   void Configure();
+  // Certificates for `config`, where they are not those that there are already.
+  Status LoadCertificates(const Config& config);
   void FollowOwners();
-  void AddSockets(Message* message);
   void RemoveSockets(const Message& message);
   // Leaves once the last connection is gone, at the latest at the deadline.
   void Drain(uint64_t deadline_ms);

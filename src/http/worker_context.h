@@ -13,6 +13,7 @@
 #include "core/shm_segment.h"
 #include "core/network_set.h"
 #include "event/event_loop.h"
+#include "event/tls_context.h"
 #include "http/http1_parser.h"
 #include "http/request_key.h"
 #include "http/request_stage.h"
@@ -52,7 +53,7 @@ struct RequestSettings {
   RequestKey hash_key;
 };
 
-// Connections beyond limits.connections_per_client, for their line in the log.
+// Connections beyond limits.connections_per_client, or handshakes that failed, for their line in the log.
 struct RefusedClients {
   uint64_t logged_ns = 0;
   uint64_t count = 0;  // since then
@@ -66,7 +67,7 @@ struct WorkerContext {
   UpstreamGroup* group = nullptr;
   KeepalivePool* pool = nullptr;
   const ClientPlaces* places = nullptr;
-  RefusedClients refused_clients;
+  RefusedClients refused_clients, failed_handshakes;
   AccessLog* access_log = nullptr;
   RequestQueue* queue = nullptr;
   Random random{0};
@@ -77,6 +78,7 @@ struct WorkerContext {
 
   // Requests begin with this one and keep it to their end.
   std::shared_ptr<const Config> config;
+  std::shared_ptr<const TlsServerContext> tls;  // null: there is no certificate
   RequestSettings settings;
   RequestStages stages;
 

@@ -8,6 +8,7 @@
 
 #include "fake_backend.h"
 #include "flags_only.h"
+#include "tls_fixture.h"
 
 namespace ub::itest {
 namespace {
@@ -25,16 +26,33 @@ std::vector<std::string> Examples() {
   return files;
 }
 
-class Example : public testing::TestWithParam<std::string> {};
+// Where an example names certificates, it is a copy whose certificates this machine has.
+class Example : public testing::TestWithParam<std::string> {
+ protected:
+  std::string Prepare(CertificateFiles* files) {
+    std::string text = ReadFile(GetParam());
+    const bool tls = Contains(text, " tls\"");
+    if (!tls || GetParam().ends_with("/ultrabalancer.yaml")) return GetParam();
+    for (const std::string name : {"example.org", "example.net"}) files->Put(name, MakeCertificate({name}));
+    for (const std::string directory : {"/etc/ssl/private/", "/etc/ssl/"}) {
+      for (size_t at; (at = text.find(directory)) != std::string::npos;) text.replace(at, directory.size(), files->Path(""));
+    }
+    const std::string copy = files->Path(std::filesystem::path(GetParam()).filename());
+    WriteFile(copy, text);
+    return copy;
+  }
+};
 
 TEST_P(Example, IsGoodAsItStands) {
-  const CommandResult result = RunBinary({"validate", "-f", GetParam()});
+  CertificateFiles files;
+  const CommandResult result = RunBinary({"validate", "-f", Prepare(&files)});
   EXPECT_EQ(result.status, 0) << result.err;
 }
 
 TEST_P(Example, Serves) {
   const FakeBackend backend;
-  FlagsOnly instance({"-c", GetParam(), "-b", backend.endpoint().Text()});
+  CertificateFiles files;
+  FlagsOnly instance({"-c", Prepare(&files), "-b", backend.endpoint().Text()});
   ASSERT_TRUE(instance.WaitServing()) << instance.Log();
   EXPECT_EQ(FetchOnce(instance.endpoint()).status, 200);
   EXPECT_EQ(instance.Log().find("ultrabalancer: /"), std::string::npos) << instance.Log();
@@ -51,7 +69,7 @@ TEST(Examples, ThereIsOneForEachUse) {
   const std::vector<std::string> files = Examples();
   for (const char* use :
        {"simple.yaml", "simple.toml", "simple.ini", "weighted.yaml", "sticky-sessions.yaml",
-        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "ultrabalancer.yaml"}) {
+        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "tls.yaml", "ultrabalancer.yaml"}) {
     EXPECT_TRUE(std::ranges::any_of(files, [use](const std::string& file) {
       return std::filesystem::path(file).filename() == use;
     })) << use;

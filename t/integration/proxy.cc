@@ -37,8 +37,20 @@ ConfigFile& ConfigFile::Listen(const Endpoint& endpoint) {
   return *this;
 }
 
+ConfigFile& ConfigFile::ListenTls(const Endpoint& endpoint) {
+  tls_.insert(endpoint.Text());
+  return Listen(endpoint);
+}
+
+ConfigFile& ConfigFile::CopyListen(const ConfigFile& from) {
+  listen_ = from.listen_;
+  tls_ = from.tls_;
+  return *this;
+}
+
 ConfigFile& ConfigFile::ClearListen() {
   listen_.clear();
+  tls_.clear();
   return *this;
 }
 
@@ -49,7 +61,7 @@ ConfigFile& ConfigFile::Set(const std::string& key, std::string value) {
 
 std::string ConfigFile::Text() const {
   std::string text = "listen:\n";
-  for (const auto& endpoint : listen_) text += "  - \"" + endpoint.Text() + "\"\n";
+  for (const auto& endpoint : listen_) text += "  - \"" + endpoint.Text() + (tls_.contains(endpoint.Text()) ? " tls" : "") + "\"\n";
   for (const auto& [key, value] : values_) text += key + ": " + value + "\n";
   text += "backends:\n";
   for (const auto& backend : backends_) text += "  - " + backend + "\n";
@@ -170,7 +182,7 @@ bool Proxy::Reload(const ConfigFile& config) {
   const uint64_t before = generation();
   ConfigFile next = config;
   if (next.listen().empty()) {
-    for (const auto& endpoint : config_.listen()) next.Listen(endpoint);
+    next.CopyListen(config_);
   }
   if (!next.values().contains("pid_file")) next.Set("pid_file", config_.values().at("pid_file"));
   WriteConfig(next);

@@ -41,6 +41,8 @@ class ConfigFile {
   ConfigFile& Backend(const FakeBackend& backend, std::string_view extra = "");
   ConfigFile& ClearBackends();
   ConfigFile& Listen(const Endpoint& endpoint);
+  ConfigFile& ListenTls(const Endpoint& endpoint);
+  ConfigFile& CopyListen(const ConfigFile& from);
   ConfigFile& ClearListen();
   // A top-level key, such as Set("timeout", "{ request_ms: 300 }").
   ConfigFile& Set(const std::string& key, std::string value);
@@ -52,6 +54,7 @@ class ConfigFile {
 
  private:
   std::vector<Endpoint> listen_;
+  std::set<std::string> tls_;  // those of them that are for TLS
   std::vector<std::string> backends_;
   std::map<std::string, std::string> values_;
 };

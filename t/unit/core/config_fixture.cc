@@ -73,9 +73,9 @@ BindResult BindYaml(std::string_view text, const BindOptions& options) {
 
 Config UnusualConfig() {
   Config c;
-  c.listen = {{"10.1.2.3", 80, false, "10.1.2.3:80"},
-              {"::1", 81, false, "[::1]:81"},
-              {"/run/u b.sock", 0, true, "unix:/run/u b.sock"}};
+  c.listen = {{"10.1.2.3", 80, false, "10.1.2.3:80", false},
+              {"::1", 81, false, "[::1]:81", true},
+              {"/run/u b.sock", 0, true, "unix:/run/u b.sock", true}};
   c.workers = 3;
   c.max_connections = 77;
   c.algorithm = "power-of-two";
@@ -107,6 +107,11 @@ Config UnusualConfig() {
   c.limits = {2048, 27, 65, 3ull << 30, 28, 29, 30};
   c.proxy_protocol = {true, {"192.0.2.0/24"}};
   c.forwarded = {{"198.51.100.7"}, false, false, true};
+  c.tls = {{{"/c/a.pem", "/c/a.pem", "", ""}, {"/c/b.pem", "env:KEY", "", ""}},
+           "1.3",
+           "ECDHE+AESGCM:!aNULL",
+           "P-256",
+           {"http/1.0", "http/1.1"}};
   c.logging = {LogLevel::kDebug, "/var/log/e.log", "stdout", "json"};
   c.admin = {false, "unix:/run/a.sock", 31, true, "hunter2", false, true, "/var/lib/s"};
   c.shared_memory = {32, 2048};

@@ -33,7 +33,7 @@ TEST(ConfigKeyValue, ValuesAsText) {
   const struct {
     const char *path, *text;
   } kCases[] = {
-      {"listen", "10.1.2.3:80, [::1]:81, unix:/run/u b.sock"},
+      {"listen", "10.1.2.3:80, [::1]:81 tls, unix:/run/u b.sock tls"},
       {"listen_address", ""},  // there are several
       {"workers", "3"},
       {"algorithm", "power-of-two"},

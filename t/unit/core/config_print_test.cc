@@ -32,7 +32,7 @@ Config Reread(const std::string& text, ConfigFormat format) {
 
 TEST(ConfigPrint, EveryFormatIsReadBackTheSame) {
   Config usual;
-  usual.listen = {{"0.0.0.0", 8080, false, "0.0.0.0:8080"}};
+  usual.listen = {{"0.0.0.0", 8080, false, "0.0.0.0:8080", false}};
   usual.backends.resize(1);
   usual.backends[0] = {"10.0.0.1", 80, false, 100, 0, false, "10.0.0.1:80"};
   for (const Config& config : {usual, UnusualConfig()}) {

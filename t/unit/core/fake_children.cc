@@ -107,13 +107,7 @@ class FakeWorker {
       case MessageType::kConfig:
         return TakeConfig(message);
       case MessageType::kListeners:
-        for (size_t i = 0; i < indexes.size(); ++i) {
-          ListenSocket socket;
-          socket.index = indexes[i];
-          socket.fd = std::move(message.fds[i]);
-          context_.sockets->Adopt(std::move(socket));
-        }
-        return;
+        return context_.sockets->Adopt(message.payload, std::move(message.fds));
       case MessageType::kRemoveListeners:
         for (const uint32_t index : indexes) {
           std::erase_if(context_.sockets->sockets(), [&](const ListenSocket& socket) {

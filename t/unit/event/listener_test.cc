@@ -21,7 +21,7 @@ class ListenerTest : public LoopTest, public ListenerHandler {
     return true;
   }
   void GiveBackPlace() override { --taken_; }
-  void OnAccept(UniqueFd fd, const sockaddr_storage& peer) override {
+  void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& /*listener*/) override {
     EXPECT_TRUE(fd.valid());
     EXPECT_NE(fcntl(fd.get(), F_GETFL) & O_NONBLOCK, 0);
     EXPECT_NE(fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);

@@ -1,0 +1,194 @@
+#include "core/config_bind_tls.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/config_bind_value.h"
+#include "core/config_text.h"
+#include "core/unique_fd.h"
+
+namespace ub {
+namespace {
+
+constexpr std::string_view kPath = "tls.certificates";
+constexpr size_t kMaxFile = 1u << 20;
+
+class CertificateBinder {
+ public:
+  CertificateBinder(const BindOptions& options, TlsConfig* tls, ConfigProblems* problems)
+      : options_(options), tls_(tls), problems_(problems) {}
+
+  void BindList(const ConfigNode& node) {
+    if (node.IsNull()) return;
+    if (node.IsScalar() && node.untyped) {
+      for (const std::string_view part : SplitTrimmed(node.text, ','))
+        BindText(part, node.position);
+    } else if (!node.IsSequence()) {
+      Problem(node.position,
+              fmt::format("expected a list of {{ certificate, key }}, found {}", node.KindName()));
+    } else {
+      for (const ConfigNode& item : node.items) BindItem(item);
+    }
+  }
+
+ private:
+  void Problem(const SourcePosition& position, std::string text) {
+    problems_->push_back({position, fmt::format("{}: {}", kPath, text)});
+  }
+
+  void BindItem(const ConfigNode& item) {
+    if (item.IsScalar()) {
+      BindText(item.text, item.position);
+    } else if (item.IsMapping()) {
+      BindMapping(item);
+    } else {
+      Problem(item.position,
+              fmt::format("expected {{ certificate, key }}, found {}", item.KindName()));
+    }
+  }
+
+  void BindText(std::string_view text, const SourcePosition& position) {
+    const size_t blank = text.find_first_of(" \t");
+    CertificateConfig entry;
+    entry.certificate = text.substr(0, blank);
+    if (blank != std::string_view::npos) entry.key = TrimSpaces(text.substr(blank));
+    Add(std::move(entry), position);
+  }
+
+  void BindMapping(const ConfigNode& item) {
+    CertificateConfig entry;
+    for (const ConfigEntry& member : item.entries) {
+      const std::string path = fmt::format("{}: {}", kPath, Printable(member.key));
+      if (member.key == "certificate") {
+        if (!ub::BindText(path, member.value, &entry.certificate, problems_)) return;
+      } else if (member.key == "key") {
+        if (!ub::BindText(path, member.value, &entry.key, problems_)) return;
+      } else {
+        Problem(member.position,
+                fmt::format("unknown key \"{}\" (certificate and key are possible)",
+                            Printable(member.key)));
+        return;
+      }
+    }
+    Add(std::move(entry), item.position);
+  }
+
+  // A relative path means the directory that the person stood in, also after a daemon has left it.
+  void MakeAbsolute(std::string* path) const {
+    if (path->starts_with("file:")) path->erase(0, 5);
+    if (path->starts_with('/') || path->starts_with("env:") || options_.directory.empty()) return;
+    *path = options_.directory + "/" + *path;
+  }
+
+  void Add(CertificateConfig entry, const SourcePosition& position) {
+    if (entry.certificate.empty())
+      return Problem(position, "certificate is missing (the path of a PEM file)");
+    if (entry.key.empty()) entry.key = entry.certificate;
+    for (std::string* path : {&entry.certificate, &entry.key}) {
+      if (path->find_first_of(" \t,") != std::string::npos) {
+        return Problem(
+            position,
+            fmt::format("\"{}\" has a blank or a comma in it (rename the file)", Printable(*path)));
+      }
+      MakeAbsolute(path);
+    }
+    if (std::ranges::find(tls_->certificates, entry) != tls_->certificates.end()) {
+      return Problem(position, fmt::format("{} is given twice", Printable(entry.certificate)));
+    }
+    tls_->certificates.push_back(std::move(entry));
+  }
+
+  const BindOptions& options_;
+  TlsConfig* tls_;
+  ConfigProblems* problems_;
+};
+
+// The file's text; empty and *wrong where it cannot be had.
+std::string ReadFile(const std::string& path, std::string* wrong) {
+  // Non-blocking, so that a FIFO nobody writes to cannot hang the start.
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  std::string text(kMaxFile + 1, '\0');
+  size_t size = 0;
+  ssize_t got = fd.valid() ? 1 : -1;
+  while (got > 0 && size < text.size()) {
+    got = read(fd.get(), text.data() + size, text.size() - size);
+    if (got > 0) size += static_cast<size_t>(got);
+  }
+  if (got < 0) {
+    *wrong = fmt::format("cannot read {}: {}", Printable(path, 200), std::strerror(errno));
+  } else if (size == text.size()) {
+    *wrong = fmt::format("{} is too large (at most {} bytes)", Printable(path, 200), kMaxFile);
+  } else if (size == 0) {
+    *wrong = fmt::format("{} is empty", Printable(path, 200));
+  }
+  text.resize(wrong->empty() ? size : 0);
+  return text;
+}
+
+std::string ReadSecret(const std::string& from, const EnvironmentMap* environment,
+                       std::string* wrong) {
+  if (!from.starts_with("env:")) return ReadFile(from, wrong);
+  const auto found =
+      environment == nullptr ? EnvironmentMap::const_iterator() : environment->find(from.substr(4));
+  if (environment != nullptr && found != environment->end() && !found->second.empty())
+    return found->second;
+  *wrong = fmt::format("the environment has no {}", Printable(from.substr(4)));
+  return {};
+}
+
+}  // namespace
+
+void BindCertificates(const ConfigNode& root, const BindOptions& options, TlsConfig* tls,
+                      ConfigProblems* problems) {
+  tls->certificates.clear();
+  const ConfigNode* node = root.FindPath(kPath);
+  if (node != nullptr) CertificateBinder(options, tls, problems).BindList(*node);
+}
+
+void CheckTls(const ConfigNode& root, const Config& config, ConfigProblems* problems) {
+  // Certificates that could not be read as such have been reported.
+  if (!config.tls.certificates.empty() || root.FindPath(kPath) != nullptr) return;
+  for (const ListenConfig& listen : config.listen) {
+    if (!listen.tls) continue;
+    const ConfigNode* node = root.Find("listen");
+    problems->push_back(
+        {node != nullptr ? node->position : root.position,
+         fmt::format("listen: {} tls: there is no certificate (set {})", listen.text, kPath)});
+    return;
+  }
+}
+
+SourcePosition CertificatePosition(const ConfigNode& root, size_t index, std::string_view member) {
+  const ConfigNode* list = root.FindPath(kPath);
+  if (list == nullptr) return root.position;
+  if (!list->IsSequence() || index >= list->items.size()) return list->position;
+  const ConfigNode* value = list->items[index].Find(member);
+  return value != nullptr ? value->position : list->items[index].position;
+}
+
+void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, TlsConfig* tls,
+                  ConfigProblems* problems) {
+  for (size_t i = 0; i < tls->certificates.size(); ++i) {
+    CertificateConfig& entry = tls->certificates[i];
+    std::string wrong;
+    entry.certificate_pem = ReadFile(entry.certificate, &wrong);
+    if (!wrong.empty()) {
+      problems->push_back(
+          {CertificatePosition(root, i, "certificate"), fmt::format("{}: {}", kPath, wrong)});
+      continue;
+    }
+    entry.key_pem = entry.key == entry.certificate ? entry.certificate_pem
+                                                   : ReadSecret(entry.key, environment, &wrong);
+    if (!wrong.empty()) {
+      problems->push_back(
+          {CertificatePosition(root, i, "key"), fmt::format("{}: {}", kPath, wrong)});
+    }
+  }
+}
+
+}  // namespace ub

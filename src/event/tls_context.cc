@@ -1,0 +1,198 @@
+#include "event/tls_context.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <unordered_map>
+
+#include "event/tls_openssl.h"
+#include "event/tls_transport.h"
+
+namespace ub {
+namespace {
+
+// A name as a client asks for it, against one of a certificate: "*" stands for one whole label, the
+// first.
+bool NameFits(std::string_view pattern, std::string_view name) {
+  if (!pattern.starts_with("*.")) return pattern == name;
+  const size_t dot = name.find('.');
+  return dot != std::string_view::npos && dot > 0 && name.substr(dot) == pattern.substr(1);
+}
+
+class ServerContext final : public TlsServerContext {
+ public:
+  Status Build(const TlsConfig& config);
+  std::unique_ptr<Transport> NewTransport() const override;
+
+ private:
+  // Certificates by their places, at most one of each kind of key.
+  using Combination = std::vector<size_t>;
+  Combination Choose(std::string_view name, size_t first) const;
+  Result<SSL_CTX*> ContextFor(const Combination& combination);
+  SSL_CTX* Find(std::string_view name) const;
+
+  static int OnServerName(SSL* ssl, int* alert, void* self);
+  static int OnAlpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
+                    const unsigned char* in, unsigned in_size, void* self);
+
+  TlsConfig config_;  // without what the files held
+  std::vector<TlsCertificate> certificates_;
+  std::vector<std::pair<Combination, SslContextPtr>> contexts_;
+  std::unordered_map<std::string, SSL_CTX*> by_name_;  // "example.org", "*.example.org"
+  std::string alpn_;                                   // as OpenSSL wants it: lengths and names
+  SSL_CTX* default_ = nullptr;
+};
+
+Status ServerContext::Build(const TlsConfig& config) {
+  config_ = config;
+  config_.certificates.clear();
+  for (const std::string& protocol : config.alpn) {
+    alpn_ += static_cast<char>(protocol.size());
+    alpn_ += protocol;
+  }
+  for (const CertificateConfig& entry : config.certificates) {
+    std::string wrong;
+    bool in_key = false;
+    std::optional<TlsCertificate> parsed = ParseCertificate(entry, &wrong, &in_key);
+    if (!parsed)
+      return Status::Config(fmt::format("{} {}", in_key ? entry.key : entry.certificate, wrong));
+    certificates_.push_back(std::move(*parsed));
+  }
+  for (size_t i = 0; i < certificates_.size(); ++i) {
+    for (const std::string& name : certificates_[i].names) {
+      if (by_name_.contains(name)) continue;
+      const Result<SSL_CTX*> context = ContextFor(Choose(name, i));
+      if (!context) return context.error();
+      by_name_.emplace(name, *context);
+    }
+  }
+  // Clients that name nobody we know get the first one, with the other kinds of key that it has
+  // beside it.
+  const std::vector<std::string>& names = certificates_.front().names;
+  const Result<SSL_CTX*> context =
+      ContextFor(names.empty() ? Combination{0} : Choose(names.front(), 0));
+  if (!context) return context.error();
+  default_ = *context;
+  return Status::Ok();
+}
+
+// An exact name goes before a wildcard, what is given first before what is given later.
+ServerContext::Combination ServerContext::Choose(std::string_view name, size_t first) const {
+  Combination chosen{first};
+  for (const bool exact : {true, false}) {
+    for (size_t i = 0; i < certificates_.size(); ++i) {
+      const TlsCertificate& each = certificates_[i];
+      const bool fits = std::ranges::any_of(each.names, [&](const std::string& own) {
+        return exact ? own == name : NameFits(own, name);
+      });
+      const bool has_kind = std::ranges::any_of(
+          chosen, [&](size_t c) { return certificates_[c].key_type == each.key_type; });
+      if (fits && !has_kind) chosen.push_back(i);
+    }
+  }
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
+Result<SSL_CTX*> ServerContext::ContextFor(const Combination& combination) {
+  for (const auto& [known, context] : contexts_) {
+    if (known == combination) return context.get();
+  }
+  SslContextPtr made(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX* const context = made.get();
+  if (context == nullptr) return Fail(Status::Config("out of memory"));
+  std::string wrong = ApplyTlsSettings(config_, context);
+  if (!wrong.empty()) return Fail(Status::Config(std::move(wrong)));
+  for (const size_t i : combination) {
+    const TlsCertificate& each = certificates_[i];
+    bool good = SSL_CTX_use_certificate(context, each.leaf.get()) == 1 &&
+                SSL_CTX_use_PrivateKey(context, each.key.get()) == 1;
+    for (const X509Ptr& link : each.chain)
+      good = good && SSL_CTX_add1_chain_cert(context, link.get()) == 1;
+    if (!good) {
+      return Fail(Status::Config(fmt::format("the certificate for {}: {}",
+                                             each.names.empty() ? "no name" : each.names.front(),
+                                             OpenSslError())));
+    }
+  }
+  SSL_CTX_set_tlsext_servername_callback(context, &ServerContext::OnServerName);
+  SSL_CTX_set_tlsext_servername_arg(context, this);
+  SSL_CTX_set_alpn_select_cb(context, &ServerContext::OnAlpn, this);
+  contexts_.emplace_back(combination, std::move(made));
+  return context;
+}
+
+SSL_CTX* ServerContext::Find(std::string_view name) const {
+  std::string key(name);
+  for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (key.ends_with('.')) key.pop_back();
+  auto found = by_name_.find(key);
+  if (found != by_name_.end()) return found->second;
+  const size_t dot = key.find('.');
+  if (dot == std::string::npos || dot == 0) return nullptr;
+  found = by_name_.find("*" + key.substr(dot));
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+int ServerContext::OnServerName(SSL* ssl, int*, void* self) {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  SSL_CTX* const found = static_cast<ServerContext*>(self)->Find(name);
+  if (found == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  if (found != SSL_get_SSL_CTX(ssl)) SSL_set_SSL_CTX(ssl, found);
+  return SSL_TLSEXT_ERR_OK;
+}
+
+// Ours is the order. RFC 7301 section 3.2: without a common protocol the handshake fails.
+int ServerContext::OnAlpn(SSL*, const unsigned char** out, unsigned char* out_size,
+                          const unsigned char* in, unsigned in_size, void* self) {
+  const std::string& ours = static_cast<ServerContext*>(self)->alpn_;
+  unsigned char* chosen = nullptr;
+  const int outcome =
+      SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(ours.data()),
+                            static_cast<unsigned>(ours.size()), in, in_size);
+  *out = chosen;
+  return outcome == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+std::unique_ptr<Transport> ServerContext::NewTransport() const {
+  SslPtr ssl(SSL_new(default_));
+  if (ssl == nullptr) return nullptr;
+  SSL_set_accept_state(ssl.get());
+  return MakeTlsTransport(std::move(ssl), shared_from_this());
+}
+
+}  // namespace
+
+std::string ApplyTlsSettings(const TlsConfig& config, SSL_CTX* context) {
+  ERR_clear_error();
+  SSL_CTX_set_min_proto_version(context,
+                                config.min_version == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION);
+  // A client may not ask for a second handshake on one connection: that is work for one packet.
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  // An idle connection holds no buffers; writes are repeated from wherever the bytes lie by then.
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(context, 1);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  if (SSL_CTX_set_cipher_list(context, config.ciphers.c_str()) != 1) {
+    return fmt::format("tls.ciphers: \"{}\": {}", config.ciphers, OpenSslError());
+  }
+  if (SSL_CTX_set1_groups_list(context, config.curves.c_str()) != 1) {
+    ERR_clear_error();
+    return fmt::format("tls.curves: \"{}\" is not a list of known groups (X25519:P-256:P-384)",
+                       config.curves);
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::Create(const TlsConfig& config) {
+  if (config.certificates.empty()) return Fail(Status::Config("there is no certificate"));
+  auto context = std::make_shared<ServerContext>();
+  Status status = context->Build(config);
+  if (!status.ok()) return Fail(std::move(status));
+  return std::shared_ptr<const TlsServerContext>(std::move(context));
+}
+
+}  // namespace ub

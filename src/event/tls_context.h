@@ -1,0 +1,36 @@
+// What a worker needs to speak TLS with its clients: the certificates, and which of them answers to
+// which name.
+//
+// Built by each worker from the configuration, whose master has read and checked the files
+// (InspectTls); immutable, replaced as a whole at a reload. Connections hold the one that they
+// began with. Building takes about a millisecond a certificate.
+#ifndef UB_EVENT_TLS_CONTEXT_H_
+#define UB_EVENT_TLS_CONTEXT_H_
+
+#include <memory>
+#include <vector>
+
+#include "core/config.h"
+#include "core/config_load.h"
+#include "core/status.h"
+#include "event/transport.h"
+
+namespace ub {
+
+class TlsServerContext : public std::enable_shared_from_this<TlsServerContext> {
+ public:
+  // Error kConfig: a certificate or a setting that OpenSSL does not take.
+  static Result<std::shared_ptr<const TlsServerContext>> Create(const TlsConfig& config);
+  virtual ~TlsServerContext() = default;
+
+  // The server's side of one connection; null where memory has run out.
+  virtual std::unique_ptr<Transport> NewTransport() const = 0;
+};
+
+// What is wrong with certificates, keys and settings, and what soon will be: for
+// ConfigSource::check_tls. Master and checking commands.
+std::vector<TlsFault> InspectTls(const TlsConfig& config);
+
+}  // namespace ub
+
+#endif  // UB_EVENT_TLS_CONTEXT_H_
