@@ -14,7 +14,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench microbench chaos fuzz check-fuzz check-tsan \
-	lint deps clean distclean autoconf help FORCE
+	check-reproducible lint deps clean distclean autoconf help FORCE
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
 # `make deps check`: what is needed comes first, and only then is configure run and the rest looked at.
@@ -42,12 +42,15 @@ $(O)/config.mk: $(srcdir)/configure $(srcdir)/build/config.mk.in $(srcdir)/build
 
 # The last -O decides; _FORTIFY_SOURCE only works when optimising and stands in the sanitizers' way.
 optimised := $(filter-out -O0,$(lastword $(filter -O%,$(CXXFLAGS))))
-fortify := $(if $(and $(optimised),$(if $(UB_SANITIZERS),,yes)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+fortify := $(if $(optimised),$(if $(UB_SANITIZERS)$(findstring _FORTIFY_SOURCE,$(CPPFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3))
 # GCC sees uninitialised values in the standard library where the sanitizers have rewritten it.
 warnings := -Wall -Wextra -Wshadow -Wconversion $(UB_WERROR) $(if $(UB_SANITIZERS),-Wno-maybe-uninitialized)
 includes := -I$(srcdir)/src -I$(O)
 cppflags = $(includes) $(UB_LIB_CFLAGS) $(UB_DEFINES) $(fortify) $(CPPFLAGS)
-cxxflags = -std=c++20 $(warnings) $(UB_HARDENING) $(UB_SANITIZE_FLAGS) $(UB_MODE_FLAGS) -pthread $(CXXFLAGS)
+# The same commit makes the same bytes wherever it is built. A debugger then looks for sources below where it was
+# started; with --enable-debug the places stay.
+maps := $(if $(optimised),-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(srcdir)/=)
+cxxflags = -std=c++20 $(maps) $(warnings) $(UB_HARDENING) $(UB_SANITIZE_FLAGS) $(UB_MODE_FLAGS) -pthread $(CXXFLAGS)
 compile = $(CXX) $(cppflags) $(cxxflags)
 link = $(CXX) $(cxxflags) $(UB_HARDENING_LDFLAGS) $(LDFLAGS)
 # No name of jemalloc's is called, so a linker that drops unused libraries must be told to keep it.
@@ -195,6 +198,10 @@ chaos: need-gtest all $(integration_binary)
 check-includes:
 	$(Q)$(srcdir)/build/check-includes $(srcdir)
 
+# Two whole builds, minutes. `make check` compares a few objects.
+check-reproducible:
+	$(Q)$(srcdir)/build/check-reproducible $(srcdir) $(CXX)
+
 # Beside nginx, HAProxy and a bare relay; ten minutes. BENCH_ARGS: see t/bench/beside.
 bench: all $(O)/relay
 	$(Q)$(srcdir)/t/bench/beside --binary $(O)/ultrabalancer --relay $(O)/relay $(BENCH_ARGS)
@@ -297,6 +304,7 @@ help:
 	  integration-tests 'build and run the tests of the real binary' \
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
 	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
+	  check-reproducible 'build twice, in two places, and compare the programs' \
 	  chaos 'reloads, kills, stops and upgrades under verified load for minutes (UB_CHAOS_STEPS, UB_CHAOS_SEED)' \
 	  bench 'CPU time a request beside nginx and HAProxy (BENCH_ARGS)' \
 	  microbench 'the benchmarks of single parts' \
@@ -304,6 +312,8 @@ help:
 	  lint 'clang-format, clang-tidy and shellcheck' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
 	  dist 'ultrabalancer-VERSION.tar.gz' \
+	  deb 'the Debian package, in objs/deb (first: build/install-deps packaging)' \
+	  check-deb 'install it on this machine, start, reload, upgrade, remove and purge it (root)' \
 	  'clean, distclean' 'remove what was built; distclean: the configuration too' \
 	  autoconf 'make configure anew from configure.ac'
 

@@ -38,7 +38,7 @@ Result<UniqueFd> OpenAccessLog(const std::string& name) {
   // A named pipe without a reader is an error here, and would be a start that hangs without
   // O_NONBLOCK.
   UniqueFd fd(
-      open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644));
+      open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0640));
   if (!fd.valid()) return Fail(Status::System("cannot open log file " + name, errno));
   return fd;
 }

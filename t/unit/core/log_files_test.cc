@@ -47,6 +47,19 @@ TEST_F(LogFilesTest, OpensWhatIsConfigured) {
   EXPECT_EQ(files->access_fd(), -1);
 }
 
+// Lines tell who asked for what: not everybody's to read.
+TEST_F(LogFilesTest, BothAreClosedToOthers) {
+  const mode_t before = umask(0);
+  Result<LogFiles> files = LogFiles::Open(logging_);
+  umask(before);
+  ASSERT_TRUE(files);
+  for (const std::string& path : {logging_.file, logging_.access_log}) {
+    struct stat info {};
+    ASSERT_EQ(stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0640U) << path;
+  }
+}
+
 TEST_F(LogFilesTest, MissingDirectoryNamesTheFile) {
   logging_.access_log = directory_ + "/no/access.log";
   Result<LogFiles> files = LogFiles::Open(logging_);
