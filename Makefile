@@ -14,7 +14,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all unit-tests integration-tests check test-binaries check-includes demo bench microbench chaos fuzz check-fuzz check-tsan \
-	check-reproducible lint deps clean distclean autoconf help FORCE
+	check-reproducible coverage lint deps clean distclean autoconf help FORCE
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
 # `make deps check`: what is needed comes first, and only then is configure run and the rest looked at.
@@ -198,6 +198,11 @@ chaos: need-gtest all $(integration_binary)
 check-includes:
 	$(Q)$(srcdir)/build/check-includes $(srcdir)
 
+# A build of its own, in objs/coverage.
+coverage: need-gtest
+	$(Q)mkdir -p $(O)/coverage && cd $(O)/coverage && { [ -f objs/config.mk ] || $(abspath $(srcdir))/configure --enable-coverage; } && \
+	  $(MAKE) --no-print-directory test-binaries && $(abspath $(srcdir))/build/coverage $(abspath $(srcdir)) .
+
 # Two whole builds, minutes. `make check` compares a few objects.
 check-reproducible:
 	$(Q)$(srcdir)/build/check-reproducible $(srcdir) $(CXX)
@@ -304,6 +309,7 @@ help:
 	  integration-tests 'build and run the tests of the real binary' \
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
 	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
+	  coverage 'build for gcov, run the unit and integration tests, say what they leave out' \
 	  check-reproducible 'build twice, in two places, and compare the programs' \
 	  chaos 'reloads, kills, stops and upgrades under verified load for minutes (UB_CHAOS_STEPS, UB_CHAOS_SEED)' \
 	  bench 'CPU time a request beside nginx and HAProxy (BENCH_ARGS)' \
