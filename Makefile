@@ -315,7 +315,7 @@ help:
 	  bench 'CPU time a request beside nginx and HAProxy (BENCH_ARGS)' \
 	  microbench 'the benchmarks of single parts' \
 	  generate 'write anew what is made from the tables of keys and flags' \
-	  lint 'clang-format, clang-tidy and shellcheck' \
+	  lint 'clang-format, clang-tidy, cppcheck and shellcheck (UB_LINT="..." chooses)' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
 	  dist 'ultrabalancer-VERSION.tar.gz' \
 	  deb 'the Debian package, in objs/deb (first: build/install-deps packaging)' \

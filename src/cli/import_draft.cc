@@ -149,7 +149,7 @@ void ImportDraft::Remark(const SourcePosition& at, std::string text) {
   if (said_.insert(at.ToString() + text).second) remarks_.push_back({at, std::move(text)});
 }
 
-void ImportDraft::Fault(const SourcePosition& at, std::string text) {
+void ImportDraft::Fault(const SourcePosition& at, const std::string& text) {
   faults_.push_back({at, ImportText(text, 400)});
 }
 

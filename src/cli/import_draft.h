@@ -63,7 +63,7 @@ class ImportDraft {
   // A thing that was not carried over, or not to the letter.
   void Remark(const SourcePosition& at, std::string text);
   // A fault of the input: nothing is printed but these.
-  void Fault(const SourcePosition& at, std::string text);
+  void Fault(const SourcePosition& at, const std::string& text);
 
   bool faulty() const { return !faults_.empty(); }
   // "FILE:LINE:COLUMN: text", in the order of the files' lines.

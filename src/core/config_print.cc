@@ -53,7 +53,7 @@ class Printer {
  private:
   bool yaml() const { return options_.format == ConfigFormat::kYaml; }
   bool ini() const { return options_.format == ConfigFormat::kIni; }
-  void Line(std::string text) {
+  void Line(std::string_view text) {
     out_ += text;
     out_ += '\n';
   }
