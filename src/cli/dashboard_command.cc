@@ -176,7 +176,7 @@ int RunDashboard(const AdminConfig& config, const std::string& directory) {
     return 1;
   }
   for (const auto& [name, content] : ExportFiles(place)) {
-    const std::string path = directory + "/" + name;
+    const std::string path = fmt::format("{}/{}", directory, name);
     if (Status status = ReplaceFile(path, content); !status.ok()) {
       PrintErrors({status.detail()});
       return 1;

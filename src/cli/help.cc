@@ -71,6 +71,7 @@ std::string HelpText() {
 std::string VersionText(bool full) {
   std::string out = "ultrabalancer " UB_VERSION "\n";
   if (!full) return out;
+  // NOLINTNEXTLINE(readability-redundant-string-init): it is "" in most builds
   const std::string_view sanitizers = UB_SANITIZERS;
   const std::string_view arguments = UB_CONFIGURE_ARGS;
   out += fmt::format("compiler: {}\n", UB_COMPILER);
