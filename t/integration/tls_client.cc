@@ -187,6 +187,8 @@ void TlsRelay::Relay(UniqueFd fd) {
     ++failed_;
     return reset();
   }
+  // A read of nothing but session tickets must come back: what it would wait for may be the answer to bytes that still wait here.
+  SSL_clear_mode(client.ssl(), SSL_MODE_AUTO_RETRY);
   bool local_open = true;
   char bytes[16384];
   for (;;) {
@@ -210,7 +212,9 @@ void TlsRelay::Relay(UniqueFd fd) {
     if (polled[0].revents == 0 && !pending) continue;
     const int n = SSL_read(client.ssl(), bytes, sizeof bytes);
     if (n <= 0) {
-      if (SSL_get_error(client.ssl(), n) != SSL_ERROR_ZERO_RETURN) reset();
+      const int why = SSL_get_error(client.ssl(), n);
+      if (why == SSL_ERROR_WANT_READ) continue;
+      if (why != SSL_ERROR_ZERO_RETURN) reset();
       return;
     }
     for (int sent = 0; sent < n;) {
