@@ -46,8 +46,9 @@ class Task {
 class EventLoop {
  public:
   // Reads of one event go here first, so that a connection without unfinished input holds no buffer. Also the largest
-  // piece of a body that is moved at once: bodies of 1 MiB cost 0.70 of what they did with 64 KiB, see docs/tuning.md.
-  static constexpr size_t kScratchBytes = 256 * 1024;
+  // piece of a body that is moved at once: a slow reader has up to that much kept for it. docs/tuning.md has what
+  // other sizes cost.
+  static constexpr size_t kScratchBytes = 128 * 1024;
 
   static Result<std::unique_ptr<EventLoop>> Create();
   ~EventLoop();

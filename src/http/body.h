@@ -17,9 +17,6 @@
 
 namespace ub {
 
-// Of a body at once, where it is not known yet that the other side keeps up: what that does not take is kept.
-constexpr size_t kBodyReadBytes = 128 * 1024;
-
 // Finds where a body ends, and what in the bytes is body.
 class BodyReader {
  public:

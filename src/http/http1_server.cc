@@ -11,7 +11,7 @@ namespace {
 // Read at once where a head is expected: of a pipeline, this much is taken in; a body of 16 KiB comes in whole.
 constexpr size_t kHeadReadBytes = 32 * 1024;
 constexpr uint32_t kLingerMs = 2000;
-constexpr int kMaxRounds = 16;
+constexpr int kMaxRounds = 4;  // reads, or requests of a pipeline, before other connections get their turn
 
 Status ClientStatus(StatusCode code, std::string detail) {
   return Status(code, StatusSource::kClient, std::move(detail));
@@ -168,7 +168,7 @@ void Http1Server::Refuse(uint16_t status, const char* reason, std::string_view s
 
 bool Http1Server::ReadBody() {
   if (handler_ == nullptr || !handler_->WantsBody()) return false;
-  const std::span<char> scratch = context_->loop->scratch().first(kBodyReadBytes);
+  const std::span<char> scratch = context_->loop->scratch();
   size_t room = scratch.size();
   if (reader_.kind() == BodyKind::kLength && reader_.left() + kHeadReadBytes < room) {
     room = static_cast<size_t>(reader_.left()) + kHeadReadBytes;

@@ -40,7 +40,7 @@ bool Http1Server::ReadTunnel() {
     handler_->OnRequestBody(early.view(), false, {});
     return true;
   }
-  const std::span<char> scratch = context_->loop->scratch().first(kBodyReadBytes);
+  const std::span<char> scratch = context_->loop->scratch();
   const IoResult result = connection_->Read(scratch.data(), scratch.size());
   switch (result.state) {
     case IoState::kWouldBlock:

@@ -5,11 +5,10 @@
 namespace ub {
 namespace {
 
-// Reads in a row before other connections of the worker get their turn: 2 MiB.
-constexpr int kMaxRounds = 8;
+// Reads in a row before other connections of the worker get their turn: 256 KiB, so that a hundred large bodies delay a small
+// request by milliseconds.
+constexpr int kMaxRounds = 2;
 constexpr size_t kHeadReadBytes = 4096;
-// Of a response, once its client has not taken all at once. Who has taken all so far gets as much as the scratch memory holds.
-constexpr size_t kSlowReadBytes = 64 * 1024;
 
 uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
@@ -22,7 +21,7 @@ Status BackendStatus(StatusCode code, std::string detail) {
 std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const Config* config, bool allow_reuse) {
   request_ = request;
   config_ = config;
-  head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = client_slow_ = false;
+  head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = false;
   cursor_ = HeadCursor();
   progress_ = sent_before_ = bytes_sent_ = bytes_received_ = 0;
   link_ = pool_->Take(request.slot, request.generation, !allow_reuse);
@@ -169,11 +168,7 @@ void UpstreamAttempt::OnReadable() {
   const uint32_t run = run_;
   for (int round = 0; run == run_ && link_->connection->readable(); ++round) {
     // Interim heads count too: they are sent on, and there may be any number of them.
-    if (response_done_) break;
-    if (!handler_->WantsResponse()) {
-      client_slow_ = true;
-      break;
-    }
+    if (response_done_ || !handler_->WantsResponse()) break;
     if (round == kMaxRounds) {
       link_->connection->ReadSoon();
       break;
@@ -192,7 +187,7 @@ void UpstreamAttempt::ReadOnce() {
     room = input_.room();
   } else {
     to = loop_->scratch().data();
-    room = client_slow_ ? kSlowReadBytes : head_done_ ? loop_->scratch().size() : kBodyReadBytes;
+    room = loop_->scratch().size();
   }
   const IoResult result = link_->connection->Read(to, room);
   if (result.state == IoState::kWouldBlock) {

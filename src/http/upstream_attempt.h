@@ -116,7 +116,6 @@ class UpstreamAttempt final : public ConnectionHandler {
   bool response_done_ = false;
   bool keep_alive_ = false;      // the response allows another request
   bool tunnel_ = false;          // the backend has switched protocols
-  bool client_slow_ = false;     // it did not take at once what came of the response
   bool reading_ = false;         // in OnReadable, to keep Resume from recursing
   uint32_t run_ = 0;             // grows with each end: tells a caller that its attempt is over
   uint64_t sent_ns_ = 0;
