@@ -75,14 +75,17 @@ inline std::string_view Trim(std::string_view text) {
 }
 
 inline bool Number(std::string_view text, int base, uint64_t* out) {
+  constexpr uint64_t kMost = INT64_MAX;
   uint64_t value = 0;
   for (const char c : text) {
     const int digit = c >= '0' && c <= '9'   ? c - '0'
                       : c >= 'a' && c <= 'f' ? c - 'a' + 10
                       : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                              : 99;
-    if (digit >= base || value > (uint64_t{1} << 59)) return false;
-    value = value * static_cast<uint64_t>(base) + static_cast<uint64_t>(digit);
+    if (digit >= base) return false;
+    const auto more = static_cast<uint64_t>(digit), times = static_cast<uint64_t>(base);
+    if (value > (kMost - more) / times) return false;
+    value = value * times + more;
   }
   *out = value;
   return !text.empty();
