@@ -238,8 +238,12 @@ $(F)/t/%.o: $(srcdir)/t/%.cc $(F)/compile.flags $(O)/build_config.h
 $(F)/libultrabalancer.a: $(call objects,$(F),$(lib_sources)) $(F)/link.flags
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
+# The importers are no part of the library.
+import_sources := $(filter-out %/import_command.cc,$(wildcard $(srcdir)/src/cli/import*.cc))
+$(F)/import_fuzz: $(call objects,$(F),$(import_sources))
+
 $(F)/%_fuzz: $(F)/t/fuzz/%_fuzz.o $(F)/libultrabalancer.a
-	$(call say,LINK,$@)$(CLANGXX) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(UB_LIB_LIBS)
+	$(call say,LINK,$@)$(CLANGXX) -fsanitize=fuzzer,address,undefined -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(UB_LIB_LIBS)
 
 fuzz: $(fuzz_binaries)
 
@@ -248,7 +252,7 @@ check-fuzz: $(fuzz_binaries)
 
 ifneq ($(filter fuzz check-fuzz,$(MAKECMDGOALS)),)
 .SECONDARY: $(call objects,$(F),$(fuzz_sources))
--include $(patsubst %.o,%.d,$(call objects,$(F),$(lib_sources) $(fuzz_sources)))
+-include $(patsubst %.o,%.d,$(call objects,$(F),$(lib_sources) $(import_sources) $(fuzz_sources)))
 endif
 
 # --- the shared slots under ThreadSanitizer: a build of its own ---

@@ -13,6 +13,7 @@
 #include "cli/dashboard_command.h"
 #include "cli/flags.h"
 #include "cli/help.h"
+#include "cli/import_command.h"
 #include "cli/status_command.h"
 #include "core/config_keys.h"
 #include "core/config_print.h"

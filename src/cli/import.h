@@ -2,7 +2,7 @@
 // pool, so one of the file's pools is carried over, with the listeners, limits and time-outs that
 // its requests meet; whatever else there is becomes a comment with file and line.
 //
-// Runs once, in main, before any fork; reads files and nothing else.
+// Reads the files that it is told to include, and nothing else.
 #ifndef UB_CLI_IMPORT_H_
 #define UB_CLI_IMPORT_H_
 
@@ -30,9 +30,6 @@ struct ImportResult {
 
 // The text of a configuration whose name is options.file.
 ImportResult ImportConfig(const ImportOptions& options, std::string_view text);
-
-// Reads the file, prints the result. The exit status: 0, or 1 where the input is bad.
-int RunImport(ImportOptions options);
 
 }  // namespace ub
 

@@ -239,6 +239,8 @@ bool IsNetwork(std::string_view text) {
 std::string CheckUnixPath(std::string_view path) {
   if (path.empty()) return "has no path (unix:/path)";
   if (path.front() != '/') return "is not an absolute path (unix:/path)";
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (std::ranges::any_of(path, is_control)) return "has a control character";
   constexpr size_t kMax = sizeof(sockaddr_un::sun_path) - 1;
   if (path.size() > kMax) return fmt::format("is too long for a socket (at most {} bytes)", kMax);
   return {};

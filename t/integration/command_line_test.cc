@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "client.h"
@@ -89,7 +90,8 @@ TEST(CommandLine, WrongUsageEndsWithTwo) {
 TEST(CommandLine, EveryPathEndsWithItsStatus) {
   const Written good, bad(ConfigFile().Set("algoritm", "random"));
   const TempDir dir;
-  const std::string none = dir.Path("none.pid");
+  const std::string none = dir.Path("none.pid"), nginx = dir.Path("nginx.conf");
+  std::ofstream(nginx) << "upstream a { server 127.0.0.1:1; }\n";
   const struct {
     std::vector<std::string> arguments;
     int status;
@@ -124,6 +126,12 @@ TEST(CommandLine, EveryPathEndsWithItsStatus) {
       {{"-t", "-b", "127.0.0.1:1", "-g", "workers=1"}, 0},
       {{"-t", "-b", "127.0.0.1:1", "--user", "no-such-user"}, 1},
       {{"demo", "-d"}, 2},
+      {{"import"}, 2},
+      {{"import", nginx}, 0},
+      {{"import", nginx, "--from", "haproxy"}, 1},
+      {{"import", nginx, "--pool", "none"}, 1},
+      {{"import", dir.Path("none.conf")}, 1},
+      {{"import", good.path()}, 1},
       {{"-s", "reload", "--pid-file", none}, 1},
       {{"-s", "jump", "--pid-file", none}, 2},
       {{"-s", "reload", "-t"}, 2},
@@ -137,6 +145,33 @@ TEST(CommandLine, EveryPathEndsWithItsStatus) {
     EXPECT_EQ(result.out.empty(), silent && !(test.status == 0 && Contains(shown, "-T"))) << shown;
     if (test.status != 0) ExpectErrorLines(result);
   }
+}
+
+// The whole way of a person who moves over: import, validate.
+TEST(CommandLine, WhatImportPrintsPassesValidate) {
+  const char* root = std::getenv("UB_SRCDIR");
+  const std::string inputs = std::string(root == nullptr ? "." : root) + "/t/import/";
+  const TempDir dir;
+  for (const std::string input : {"nginx/weighted.conf", "nginx/limits.conf", "haproxy/simple.cfg",
+                                  "haproxy/leastconn_backup.cfg", "haproxy/http_check.cfg"}) {
+    const CommandResult imported = RunBinary({"import", inputs + input});
+    EXPECT_EQ(imported.status, 0) << imported.err;
+    EXPECT_TRUE(imported.err.empty()) << imported.err;
+    const std::string yaml = dir.Path("imported.yaml");
+    std::ofstream(yaml) << imported.out;
+    const CommandResult result = RunBinary({"validate", "-f", yaml});
+    EXPECT_EQ(result.status, 0) << input << ": " << result.err;
+  }
+}
+
+TEST(CommandLine, ImportOfTenMebibytesIsRefused) {
+  const TempDir dir;
+  const std::string large = dir.Path("nginx.conf");
+  std::ofstream(large) << std::string(10u << 20, ';');
+  const CommandResult result = RunBinary({"import", large});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(Contains(result.err, "nginx.conf: is larger than 4m")) << result.err;
+  ExpectErrorLines(result);
 }
 
 TEST(CommandLine, ASecretIsShownNowhere) {

@@ -179,6 +179,7 @@ TEST(ConfigText, Endpoints) {
     EXPECT_EQ(Described(test.text, test.allow_weight), test.result) << test.text;
   }
   EXPECT_EQ(CheckUnixPath("/" + std::string(106, 'p')), "");
+  EXPECT_EQ(CheckUnixPath("/run/a\x05" "b.sock"), "has a control character");
   EXPECT_EQ(CheckUnixPath("/" + std::string(107, 'p')),
             "is too long for a socket (at most 107 bytes)");
 }
