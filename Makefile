@@ -190,6 +190,12 @@ integration-tests: need-gtest all $(integration_binary)
 generate: need-gtest $(unit_binary)
 	$(Q)UB_REGENERATE=1 UB_SRCDIR=$(srcdir) $(O)/unit_tests --gtest_brief=1 --gtest_filter='ShippedFiles.*'
 
+.PHONY: picture
+# The README's picture of the dashboard, by the test that opens it in Chromium.
+picture: all
+	$(Q)UB_BINARY=$(abspath $(O))/ultrabalancer UB_INTEROP_PICTURE=$(abspath $(srcdir))/docs/dashboard.png \
+		$(srcdir)/t/interop/run dashboard_picture
+
 # Hours of operation in minutes: reloads, kills, stops, upgrades under verified load (UB_CHAOS_STEPS, UB_CHAOS_SEED).
 chaos: need-gtest all $(integration_binary)
 	$(Q)UB_BINARY=$(abspath $(O))/ultrabalancer UB_SRCDIR=$(srcdir) UB_CHAOS_STEPS=$${UB_CHAOS_STEPS:-500} \
@@ -319,6 +325,7 @@ help:
 	  bench 'CPU time a request beside nginx and HAProxy (BENCH_ARGS)' \
 	  microbench 'the benchmarks of single parts' \
 	  generate 'write anew what is made from the tables of keys and flags' \
+	  picture "draw the README's picture of the dashboard anew" \
 	  lint 'clang-format, clang-tidy, cppcheck and shellcheck (UB_LINT="..." chooses)' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
 	  dist 'ultrabalancer-VERSION.tar.gz' \

@@ -198,7 +198,7 @@ void TcpCheck(Import& import, const Line& line) {
 }
 
 constexpr std::string_view kRoutes = "has no counterpart: requests are neither changed nor routed";
-constexpr std::string_view kLater = "TLS is not in this version";
+constexpr std::string_view kLater = "TLS is not carried over";
 
 constexpr Rule kRules[] = {
     {"acl"},

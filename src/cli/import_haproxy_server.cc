@@ -17,7 +17,7 @@ struct ServerWord {
 };
 
 constexpr std::string_view kTls =
-    "TLS to backends is not in this version: they are asked in the clear";
+    "TLS to backends is not carried over: they are asked in the clear";
 
 constexpr ServerWord kWords[] = {
     {"addr", true, "is not asked for: a check goes to the address of the requests"},
@@ -270,7 +270,7 @@ void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line) {
   for (size_t i = 1; i < line.size(); ++i) {
     const std::string_view word = line.arg(i);
     if (word == "ssl" || word == "crt") {
-      return import->Remark(line, "TLS is not in this version: end it before UltraBalancer");
+      return import->Remark(line, "TLS is not carried over");
     }
     proxy = proxy || word == "accept-proxy";
     by_network = by_network || word == "accept-netscaler-cip";

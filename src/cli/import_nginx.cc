@@ -184,7 +184,7 @@ void Importer::ImportUse(const ProxyUse& use) {
   proxied_ = true;
   if (use.scheme == "https") {
     import_.Remark(*use.pass,
-                   "TLS to backends is not in this version: they are asked in the clear");
+                   "TLS to backends is not carried over: they are asked in the clear");
   }
   const bool same = use.uri.empty() || (use.uri == "/" && use.IsWhole());
   if (!same)

@@ -31,14 +31,14 @@ void AddListen(NginxImport* import, const NginxDirective& listen, std::string ad
 
 bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::string& word) {
   if (word == "ssl" || word == "quic" || word == "spdy") {
-    import->Remark(listen, "TLS is not in this version: end it before UltraBalancer");
+    import->Remark(listen, "TLS is not carried over");
     return false;
   }
   if (word == "proxy_protocol") {
     import->accepts_proxy = true;
     import->accepts_at = listen.at;
   } else if (word == "http2") {
-    import->Remark(listen, "HTTP/2 is not in this version: clients get HTTP/1.1");
+    import->Remark(listen, "HTTP/2 is not carried over");
   }
   return true;  // the others are about the socket: default_server, backlog=…, reuseport
 }

@@ -28,6 +28,7 @@ void Time(Import& import, const Directive& d, std::string_view path) {
 
 void ConnectTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.connect_ms"); }
 void ReadTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.request_ms"); }
+void ShutdownTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.drain_ms"); }
 void HeaderTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.header_ms"); }
 
 void KeepaliveTimeout(Import& import, const Directive& d) {
@@ -223,7 +224,7 @@ void HealthCheck(Import& import, const Directive& d) {
   import.draft->Set("health_check.expected_status", "200-399", d.at);
 }
 
-constexpr std::string_view kTls = "TLS is not in this version: end it before UltraBalancer";
+constexpr std::string_view kTls = "TLS is not carried over";
 constexpr std::string_view kFiles = "has no counterpart: files are not served";
 constexpr std::string_view kRoutes = "has no counterpart: requests are neither changed nor routed";
 constexpr std::string_view kStreams = "is not needed: bodies are streamed, never held";
@@ -274,7 +275,7 @@ constexpr Rule kRules[] = {
     {"proxy_read_timeout", ReadTimeout},
     {"proxy_redirect", nullptr, "Location headers pass as they are"},
     {"proxy_request_buffering", nullptr, kStreams},
-    {"proxy_ssl_*", nullptr, "TLS to backends is not in this version"},
+    {"proxy_ssl_*", nullptr, "TLS to backends is not carried over"},
     {"proxy_send_timeout", nullptr, "timeout.request_ms is for both directions"},
     {"proxy_set_header", SetHeader},
     {"real_ip_header", RealIpHeader},
@@ -298,6 +299,7 @@ constexpr Rule kRules[] = {
     {"user", User},
     {"worker_connections", WorkerConnections},
     {"worker_processes", Workers},
+    {"worker_shutdown_timeout", ShutdownTimeout},
     {"worker_rlimit_nofile", nullptr, "the limit of open files is the service manager's"},
     {"zone"},
 };

@@ -261,7 +261,21 @@ std::string Printer::Run() {
   return std::move(out_);
 }
 
-// The defaults, and something to show for each key that has none.
+constexpr std::string_view kExampleHead =
+    "# UltraBalancer's configuration, complete: every key with its meaning, its values and its "
+    "default.\n"
+    "# Check a change with: ultrabalancer validate -f FILE. Put it in force with: ultrabalancer -c "
+    "FILE -s reload.\n"
+    "# The environment (ULTRA_LISTEN_PORT=...) and the command line come after this file. Sizes "
+    "take k, m and g;\n"
+    "# durations are milliseconds, or a number with ms, s, m or h.\n\n";
+
+}  // namespace
+
+std::string PrintConfig(const Config& config, const PrintOptions& options) {
+  return Printer(config, options).Run();
+}
+
 Config ExampleConfig() {
   Config config;
   config.listen = {{"0.0.0.0", 80, false, "0.0.0.0:80", false},
@@ -282,21 +296,6 @@ Config ExampleConfig() {
   config.admin.api_key = "file:/etc/ultrabalancer/api_key";
   config.admin.state_file = "/var/lib/ultrabalancer/state";
   return config;
-}
-
-constexpr std::string_view kExampleHead =
-    "# UltraBalancer's configuration, complete: every key with its meaning, its values and its "
-    "default.\n"
-    "# Check a change with: ultrabalancer validate -f FILE. Put it in force with: ultrabalancer -c "
-    "FILE -s reload.\n"
-    "# The environment (ULTRA_LISTEN_PORT=...) and the command line come after this file. Sizes "
-    "take k, m and g;\n"
-    "# durations are milliseconds, or a number with ms, s, m or h.\n\n";
-
-}  // namespace
-
-std::string PrintConfig(const Config& config, const PrintOptions& options) {
-  return Printer(config, options).Run();
 }
 
 std::string PrintExample(ConfigFormat format) {

@@ -26,6 +26,9 @@ std::string PrintConfig(const Config& config, const PrintOptions& options);
 // Every key with its meaning, values and default: what conf/ultrabalancer.yaml is made from.
 std::string PrintExample(ConfigFormat format);
 
+// The defaults, and something to show for each key that has none: what the example and the manual show.
+Config ExampleConfig();
+
 // As `-T` prints it.
 inline std::string PrintMergedConfig(const LoadedConfig& loaded) {
   return PrintConfig(*loaded.config, {.format = ConfigFormat::kYaml, .sources = &loaded.merged});

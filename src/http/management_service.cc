@@ -75,6 +75,18 @@ std::span<const HttpManagement::Route> HttpManagement::Routes() {
   return kRoutes;
 }
 
+std::vector<std::string> HttpManagement::RouteNames() {
+  std::vector<std::string> names;
+  for (const Route& route : Routes()) {
+    const std::string_view method = route.method == Method::kGet    ? "GET "
+                                    : route.method == Method::kPost ? "POST "
+                                    : route.method == Method::kPut  ? "PUT "
+                                                                    : "DELETE ";
+    names.push_back(std::string(method) + std::string(route.path));
+  }
+  return names;
+}
+
 HttpManagement::HttpManagement() = default;
 HttpManagement::~HttpManagement() = default;
 

@@ -36,6 +36,9 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
   // ManagementHandler
   std::optional<ManagementResponse> OnRequest(const ManagementRequest& request) override;
 
+  // "GET /health": every request that is answered, as the manual must have it.
+  static std::vector<std::string> RouteNames();
+
  private:
   using Answer = std::optional<ManagementResponse> (*)(HttpManagement& self, const ManagementRequest& request);
   struct Route {

@@ -1,7 +1,9 @@
 """The dashboard in a real browser. `run` imports this; UB_INTEROP_SHOTS names a directory for screenshots."""
 import json
+import math
 import os
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,11 +15,11 @@ check, wait_for, free_port = interop.check, interop.wait_for, interop.free_port
 
 
 class Watched:
-    """A balancer with its management address, before two backends that can be stopped one by one."""
+    """A balancer with its management address, before backends that can be stopped one by one."""
 
-    def __init__(self, setup, admin=""):
+    def __init__(self, setup, admin="", backends=2, algorithm="round-robin"):
         self.port, self.admin = free_port(), free_port()
-        self.ports = [free_port(), free_port()]
+        self.ports = [free_port() for _ in range(backends)]
         self.backends = [setup.start(f"backend-{port}", [sys.executable, "-m", "http.server", str(port), "--bind",
                                                          "127.0.0.1", "-d", setup.www]) for port in self.ports]
         for port in self.ports:
@@ -25,9 +27,9 @@ class Watched:
         config = os.path.join(setup.dir, f"ub-{self.port}.yaml")
         with open(config, "w") as out:
             out.write(f'listen: [ "127.0.0.1:{self.port}" ]\nworkers: 2\npid_file: {setup.dir}/ub-{self.port}.pid\n'
-                      f"admin: {{ listen_port: {self.admin}, {admin} }}\n"
+                      f"admin: {{ listen_port: {self.admin}, {admin} }}\nalgorithm: {algorithm}\n"
                       "health_check: { interval_ms: 100, timeout_ms: 1000, max_failures: 2 }\nbackends:\n")
-            out.writelines(f"  - {{ host: 127.0.0.1, port: {port} }}\n" for port in self.ports)
+            out.writelines(f"  - {{ host: 127.0.0.1, port: {port}, name: app{n} }}\n" for n, port in enumerate(self.ports, 1))
         self.child = setup.start(f"ub-{self.port}", [interop.BINARY, "-c", config])
         wait_for(lambda: interop.accepts(self.port) and interop.accepts(self.admin), "the balancer starts")
 
@@ -174,5 +176,39 @@ def dashboard_can_be_turned_off(setup):
         check(ub.get("/metrics")[0] == 200, "the figures are there")
 
 
-TESTS = [dashboard_loads_and_counts, dashboard_shows_a_backend_going_down, dashboard_drains_and_weighs,
+def dashboard_picture(setup):
+    """Half a minute of light traffic, one backend down and one drained. UB_INTEROP_PICTURE: where the README's picture
+    goes (`make picture`)."""
+    picture = os.environ.get("UB_INTEROP_PICTURE")
+    seconds = 30 if picture else 2
+    with Watched(setup, backends=4, algorithm="least-connections") as ub, \
+            Browser(free_port, wait_for, width=1100, height=700) as browser:
+        loaded(browser, ub)
+        over = threading.Event()
+
+        def client(number):
+            turn = 0
+            while not over.wait(0.01 + 0.01 * abs(math.sin(turn / 60 + number))):
+                turn += 1
+                ub.get(("/small", "/medium", "/small")[turn % 3], ub.port)
+
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(4)]
+        for each in clients:
+            each.start()
+        try:
+            over.wait(seconds / 2)
+            ub.backends[3].stop()
+            browser.click(ub.row(2) + " .actions button")
+            wait_for(lambda: "down" in state(browser, ub, 3) and "drain" in state(browser, ub, 2), "the page shows both")
+            over.wait(seconds / 2)
+            wait_for(lambda: browser.text("#tile-up") == "2 of 4", "the tile counts them")
+            if picture:
+                browser.screenshot(picture)
+        finally:
+            over.set()
+            for each in clients:
+                each.join()
+
+
+TESTS = [dashboard_picture, dashboard_loads_and_counts, dashboard_shows_a_backend_going_down, dashboard_drains_and_weighs,
          dashboard_asks_for_the_key, dashboard_fits_a_phone_at_night, dashboard_can_be_turned_off]

@@ -9,10 +9,14 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "cli/completion.h"
+#include "cli/flags.h"
 #include "core/config_keys.h"
 #include "core/config_print.h"
+#include "http/management_service.h"
+#include "http/metrics_prometheus.h"
 
 namespace ub {
 namespace {
@@ -38,20 +42,77 @@ void Expect(const std::string& path, const std::string& text) {
 
 std::string Sentence(std::string_view text) {
   std::string out(text);
-  out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
+  const bool value = out.find(':') < out.find(' ');  // "tcp: connect": a word of the file
+  if (!value) out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
   return out + ".\n";
+}
+
+// What a value may be, without making other words of its values.
+std::string TypeSentence(const ConfigKey& key) {
+  const std::string type = DescribeType(key);
+  if (type.find(" | ") == std::string::npos || type.starts_with("list of")) return Sentence(type);
+  std::string out = "One of\n";
+  std::string_view rest = type;
+  while (!rest.empty()) {
+    const size_t bar = rest.find(" | ");
+    const bool last = bar == std::string_view::npos;
+    out += fmt::format(".Ql {} {}\n", rest.substr(0, bar), last ? "." : ",");
+    rest.remove_prefix(last ? rest.size() : bar + 3);
+  }
+  return out;
 }
 
 std::string ManualOfKey(const ConfigKey& key) {
   const std::string value = DefaultKeyValue(key).ToString();
   std::string out = fmt::format(".It Va {}\n{}", key.path, Sentence(key.meaning));
-  out += Sentence(DescribeType(key));
+  out += TypeSentence(key);
   if (!value.empty() && key.type != KeyType::kListenList) {
     out += fmt::format("The default is\n.Ql {} .\n", value);
   }
   out += fmt::format("In the environment:\n.Ev {} .\n", EnvironmentName(key));
   if (!key.reloadable) out += "A change needs a restart.\n";
   if (!key.in_force) out += "Not in force in this version.\n";
+  return out;
+}
+
+// One section's part of a printed configuration: from its heading to the next one, without blank
+// lines at its ends.
+std::string SectionText(const std::string& printed, ConfigFormat format,
+                        const std::string& section) {
+  std::istringstream lines(printed);
+  std::string out, current;
+  const bool yaml = format == ConfigFormat::kYaml;
+  for (std::string line; std::getline(lines, line);) {
+    if (!yaml && line.starts_with('[')) current = line.substr(1, line.find(']') - 1);
+    if (yaml && !line.empty() && line[0] != ' ') {
+      const bool heading = line.ends_with(':') && line != "backends:";
+      current = heading ? line.substr(0, line.size() - 1) : "";
+    }
+    if (yaml && line == "backends:") current = "backends";
+    const bool wanted =
+        current == section || (!yaml && !section.empty() && current.starts_with(section + "."));
+    if (wanted && !line.empty()) out += line + "\n";
+  }
+  return out;
+}
+
+// Every key of a section with a value, in the three formats.
+std::string ManualOfExamples(const std::string& section) {
+  if (section.find('.') != std::string::npos) return {};  // shown with the section around it
+  Config config = ExampleConfig();
+  config.admin.port_given = true;
+  std::string out;
+  for (const auto& [name, format] :
+       {std::pair("YAML", ConfigFormat::kYaml), std::pair("TOML", ConfigFormat::kToml),
+        std::pair("INI", ConfigFormat::kIni)}) {
+    PrintOptions options;
+    options.format = format;
+    options.secrets = true;
+    std::string text = SectionText(PrintConfig(config, options), format, section);
+    for (size_t at = 0; (at = text.find('\\', at)) != std::string::npos; at += 2)
+      text.insert(at, "\\");
+    out += fmt::format(".Pp\nIn {}:\n.Bd -literal -offset indent\n{}.Ed\n", name, text);
+  }
   return out;
 }
 
@@ -62,13 +123,13 @@ std::string ManualOfKeys() {
     const size_t dot = key.path.rfind('.');
     const std::string own(dot == std::string_view::npos ? "" : key.path.substr(0, dot));
     if (own != section) {
-      out += section == "-" ? "" : ".El\n";
+      if (section != "-") out += ".El\n" + ManualOfExamples(section);
       out += fmt::format(".Ss {}\n.Bl -tag -width Ds\n", own.empty() ? "Top level" : own);
       section = own;
     }
     out += ManualOfKey(key);
   }
-  out += ".El\n.Ss One of backends\n.Bl -tag -width Ds\n";
+  out += ".El\n" + ManualOfExamples(section) + ".Ss One of backends\n.Bl -tag -width Ds\n";
   for (const BackendKey& key : BackendKeys()) {
     out += fmt::format(".It Va {}\n{}{}", key.name, Sentence(key.meaning), Sentence(key.type));
   }
@@ -92,6 +153,64 @@ TEST(ShippedFiles, TheManualDescribesEveryKeyAsTheTableDoes) {
   ASSERT_TRUE(from != std::string::npos && to != std::string::npos)
       << path << " has lost its marks";
   Expect(path, page.substr(0, from) + begin + ManualOfKeys() + page.substr(to));
+}
+
+// Every metric of a running instance, each with its type and meaning.
+std::string ManualOfMetrics() {
+  MetricsSnapshot snapshot;
+  std::istringstream lines(MetricsPrometheus(snapshot, "random"));
+  std::string out, help;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string hash, word, name, rest;
+    words >> hash >> word >> name;
+    std::getline(words >> std::ws, rest);
+    if (word == "HELP") help = rest;
+    if (word == "TYPE")
+      out += fmt::format(".It Li {}\n{}:\n{}\n", name,
+                         static_cast<char>(std::toupper(rest[0])) + rest.substr(1), help);
+  }
+  return out;
+}
+
+TEST(ShippedFiles, TheManualHasEveryMetric) {
+  const std::string path = "man/ultrabalancer-api.7", page = ReadShipped(path);
+  const std::string begin = ".\\\" Metrics, as `make generate` writes them.\n",
+                    end = ".\\\" End of metrics.\n";
+  const size_t from = page.find(begin), to = page.find(end);
+  ASSERT_TRUE(from != std::string::npos && to != std::string::npos)
+      << path << " has lost its marks";
+  Expect(path, page.substr(0, from) + begin + ManualOfMetrics() + page.substr(to));
+}
+
+TEST(ShippedFiles, TheManualHasEveryRequest) {
+  const std::string page = ReadShipped("man/ultrabalancer-api.7");
+  for (const std::string& route : HttpManagement::RouteNames()) {
+    if (route.starts_with("GET /dashboard/")) continue;  // the page's own files
+    EXPECT_NE(page.find("Li " + route), std::string::npos) << route;
+  }
+}
+
+// ".It Fl w , Fl -weight Ar weight": each form of each flag begins an item, and each command too.
+TEST(ShippedFiles, TheManualHasEveryFlagAndCommand) {
+  std::istringstream lines(ReadShipped("man/ultrabalancer.8"));
+  std::string items;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(".It ")) items += line.substr(4) + " , ";
+  }
+  for (const FlagSpec& flag : Flags()) {
+    for (const char letter : flag.letters) {
+      EXPECT_NE(items.find(fmt::format("Fl {} ", letter)), std::string::npos) << flag.Display();
+    }
+    if (flag.name.empty()) continue;
+    EXPECT_NE(items.find(fmt::format("Fl -{} ", flag.name)), std::string::npos) << flag.Display();
+  }
+  for (const CommandSpec& command : Commands()) {
+    EXPECT_NE(items.find(fmt::format("Cm {} ", command.name)), std::string::npos) << command.name;
+  }
+  for (const std::string_view name : Choices(*FindConfigKey("algorithm"))) {
+    EXPECT_NE(items.find(fmt::format("Cm {} ", name)), std::string::npos) << name;
+  }
 }
 
 // The rest of the page is written by hand; what it names must be there.
