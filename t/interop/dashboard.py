@@ -182,7 +182,7 @@ def dashboard_picture(setup):
     picture = os.environ.get("UB_INTEROP_PICTURE")
     seconds = 30 if picture else 2
     with Watched(setup, backends=4, algorithm="least-connections") as ub, \
-            Browser(free_port, wait_for, width=1100, height=700) as browser:
+            Browser(free_port, wait_for, width=1100, height=770) as browser:
         loaded(browser, ub)
         over = threading.Event()
 
