@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <thread>
 
@@ -41,17 +43,28 @@ size_t OpenFiles(pid_t pid) {
   return count;
 }
 
+// Nanoseconds that a process has run.
+uint64_t CpuTime(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/schedstat", pid));
+  uint64_t ns = 0;
+  file >> ns;
+  return ns;
+}
+
 constexpr const char* kGoodTarget = "/size/100/1";
 
-// Has this thread take what CPU time the others leave, or its share again (which only root may).
-void TakeCpuTime(bool leftovers) { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), leftovers ? 19 : 0); }
+// Has this thread run only while no other wants to, or as others do again.
+void RunOnlyWhenIdle(bool only) {
+  const sched_param none{};
+  sched_setscheduler(0, only ? SCHED_IDLE : SCHED_OTHER, &none);
+}
 
 // A thread of an attack. Attackers, and the backends that they keep busy, have machines of their own: what the client beside
 // them waits for is the proxy, not its turn on this machine.
 template <typename Attack>
 std::thread AttackerThread(Attack attack) {
   return std::thread([attack = std::move(attack)] {
-    TakeCpuTime(true);
+    RunOnlyWhenIdle(true);
     attack();
   });
 }
@@ -116,6 +129,18 @@ class Attack : public testing::Test {
     for (const pid_t worker : proxy_->Workers()) files += OpenFiles(worker);
     return files;
   }
+  // Until the workers have come to rest: an attack that only holds has taken all that it can.
+  void WaitForRest() {
+    uint64_t seen = 0;
+    int same = 0;
+    EXPECT_TRUE(WaitFor([&] {
+      uint64_t used = 0;
+      for (const pid_t worker : proxy_->Workers()) used += CpuTime(worker);
+      same = used == seen ? same + 1 : 0;
+      seen = used;
+      return same == 20;
+    }));
+  }
   // While the attack is on.
   void GoodClientIsServed(const char* what, int count = 300) {
     const double p99 = good_->Ask(count);
@@ -145,7 +170,7 @@ class Attack : public testing::Test {
     FakeBackend::Options options;
     options.record = false;
     options.handler = [](Exchange& exchange) {
-      TakeCpuTime(exchange.request.target != kGoodTarget);
+      RunOnlyWhenIdle(exchange.request.target != kGoodTarget);
       FakeBackend::Serve(exchange);
     };
     return options;
@@ -209,6 +234,7 @@ TEST_F(Attack, SlowReadersOfLargeBodies) {
     slow.back()->Send(RequestText("GET", "/size/50000000/1"));
   }
   EXPECT_TRUE(WaitFor([&] { return proxy_->InFlight() == slow.size(); }));
+  WaitForRest();
   GoodClientIsServed("100 slow readers of 50 MB");
   EXPECT_TRUE(WaitFor([&] { return proxy_->InFlight() == slow.size(); })) << proxy_->InFlight();
   // A buffer or two each, not what they asked for.
@@ -308,7 +334,7 @@ TEST_F(Attack, DescriptorsRunOut) {
   EXPECT_LT(lines, 2000u) << "one line for each try";
   hogs.clear();
   EXPECT_TRUE(WaitFor([&] { return FetchOnce(proxy_->endpoint()).status == 200; }));
-  GoodClientIsServed("after descriptors had run out", 60);
+  GoodClientIsServed("after descriptors had run out");
   before.socket().Close();
   EverythingIsBack();
 }
