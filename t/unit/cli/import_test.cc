@@ -101,7 +101,7 @@ void ExpectSound(const std::string& name, const std::string& text) {
 
 TEST(Import, DamagedFilesGiveFaultsOrAGoodConfiguration) {
   std::mt19937 random(20261125);  // NOLINT: the same each time
-  const std::string alphabet("{};\"'\\#$ \n\0\x80:/=-1a", 21);
+  const std::string alphabet = std::string("{};\"'\\#$ \n\x80:/=-1a") + '\0';
   for (const auto& [format, extension] :
        {std::pair("nginx", ".conf"), std::pair("haproxy", ".cfg")}) {
     for (const fs::path& file : Inputs(format, extension)) {
