@@ -130,6 +130,7 @@ struct ForwardedConfig {
   bool x_forwarded = true;
   bool x_request_id = true;
   bool via = false;
+  bool client_certificates = false;  // tls.client_ca is set: nobody but us may speak of them
   bool operator==(const ForwardedConfig&) const = default;
 };
 
@@ -158,7 +159,8 @@ struct AdminConfig {
 struct CertificateConfig {
   std::string certificate;  // path
   std::string key;          // path, or env:NAME; equal to `certificate` where both are in one file
-  std::string certificate_pem, key_pem;  // what they hold
+  std::string ocsp_staple_file;  // path of an OCSP response (DER); empty: none
+  std::string certificate_pem, key_pem, ocsp_staple;  // what they hold
   bool operator==(const CertificateConfig&) const = default;
 };
 
@@ -169,6 +171,14 @@ struct TlsConfig {
   std::string ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
   std::string curves = "X25519:P-256:P-384";
   std::vector<std::string> alpn = {"http/1.1"};
+  bool session_tickets = true;
+  uint32_t ticket_rotation_seconds = 3600;
+  std::string client_ca;        // path; empty: clients are not asked for certificates
+  std::string client_ca_pem;    // what it holds
+  bool client_optional = false;  // client_auth: required or optional
+  bool redirect_http = false;
+  uint32_t hsts_seconds = 0;
+  std::string ocsp_staple_file;  // of the first certificate, where that names none itself
   bool operator==(const TlsConfig&) const = default;
 };
 

@@ -222,7 +222,7 @@ void Binder::CheckTogether() {
   CheckHealth();
   CheckAdmin();
   CheckProxyProtocol();
-  CheckTls(root_, result_.config, &result_.problems);
+  CheckTls(root_, &result_.config, &result_.problems);
 }
 
 void Binder::WarnNotInForce() {

@@ -53,10 +53,14 @@ class CertificateBinder {
   }
 
   void BindText(std::string_view text, const SourcePosition& position) {
-    const size_t blank = text.find_first_of(" \t");
     CertificateConfig entry;
-    entry.certificate = text.substr(0, blank);
-    if (blank != std::string_view::npos) entry.key = TrimSpaces(text.substr(blank));
+    for (std::string* word : {&entry.certificate, &entry.key, &entry.ocsp_staple_file}) {
+      const size_t blank = std::min(text.find_first_of(" \t"), text.size());
+      *word = text.substr(0, blank);
+      text = TrimSpaces(text.substr(blank));
+    }
+    if (!text.empty())
+      return Problem(position, fmt::format("\"{}\" is one word too many", Printable(text)));
     Add(std::move(entry), position);
   }
 
@@ -68,10 +72,13 @@ class CertificateBinder {
         if (!ub::BindText(path, member.value, &entry.certificate, problems_)) return;
       } else if (member.key == "key") {
         if (!ub::BindText(path, member.value, &entry.key, problems_)) return;
+      } else if (member.key == "ocsp_staple_file") {
+        if (!ub::BindText(path, member.value, &entry.ocsp_staple_file, problems_)) return;
       } else {
-        Problem(member.position,
-                fmt::format("unknown key \"{}\" (certificate and key are possible)",
-                            Printable(member.key)));
+        Problem(
+            member.position,
+            fmt::format("unknown key \"{}\" (certificate, key and ocsp_staple_file are possible)",
+                        Printable(member.key)));
         return;
       }
     }
@@ -81,7 +88,9 @@ class CertificateBinder {
   // A relative path means the directory that the person stood in, also after a daemon has left it.
   void MakeAbsolute(std::string* path) const {
     if (path->starts_with("file:")) path->erase(0, 5);
-    if (path->starts_with('/') || path->starts_with("env:") || options_.directory.empty()) return;
+    if (path->empty() || path->starts_with('/') || path->starts_with("env:") ||
+        options_.directory.empty())
+      return;
     *path = options_.directory + "/" + *path;
   }
 
@@ -89,7 +98,7 @@ class CertificateBinder {
     if (entry.certificate.empty())
       return Problem(position, "certificate is missing (the path of a PEM file)");
     if (entry.key.empty()) entry.key = entry.certificate;
-    for (std::string* path : {&entry.certificate, &entry.key}) {
+    for (std::string* path : {&entry.certificate, &entry.key, &entry.ocsp_staple_file}) {
       if (path->find_first_of(" \t,") != std::string::npos) {
         return Problem(
             position,
@@ -107,6 +116,11 @@ class CertificateBinder {
   TlsConfig* tls_;
   ConfigProblems* problems_;
 };
+
+const SourcePosition& PositionOf(const ConfigNode& root, std::string_view path) {
+  const ConfigNode* node = root.FindPath(path);
+  return node != nullptr ? node->position : root.position;
+}
 
 // The file's text; empty and *wrong where it cannot be had.
 std::string ReadFile(const std::string& path, std::string* wrong) {
@@ -150,14 +164,22 @@ void BindCertificates(const ConfigNode& root, const BindOptions& options, TlsCon
   if (node != nullptr) CertificateBinder(options, tls, problems).BindList(*node);
 }
 
-void CheckTls(const ConfigNode& root, const Config& config, ConfigProblems* problems) {
+void CheckTls(const ConfigNode& root, Config* bound, ConfigProblems* problems) {
+  bound->forwarded.client_certificates = !bound->tls.client_ca.empty();
+  const Config& config = *bound;
+  const bool listens =
+      std::ranges::any_of(config.listen, [](const ListenConfig& listen) { return listen.tls; });
+  if (config.tls.redirect_http && !listens) {
+    problems->push_back({PositionOf(root, "tls.redirect_http"),
+                         "tls.redirect_http: there is nowhere to redirect to (let a listener be "
+                         "\"ADDRESS:443 tls\")"});
+  }
   // Certificates that could not be read as such have been reported.
   if (!config.tls.certificates.empty() || root.FindPath(kPath) != nullptr) return;
   for (const ListenConfig& listen : config.listen) {
     if (!listen.tls) continue;
-    const ConfigNode* node = root.Find("listen");
     problems->push_back(
-        {node != nullptr ? node->position : root.position,
+        {PositionOf(root, "listen"),
          fmt::format("listen: {} tls: there is no certificate (set {})", listen.text, kPath)});
     return;
   }
@@ -188,6 +210,20 @@ void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, Tls
       problems->push_back(
           {CertificatePosition(root, i, "key"), fmt::format("{}: {}", kPath, wrong)});
     }
+    wrong.clear();
+    const bool by_key = i == 0 && entry.ocsp_staple_file.empty();
+    const std::string& staple = by_key ? tls->ocsp_staple_file : entry.ocsp_staple_file;
+    entry.ocsp_staple = staple.empty() ? "" : ReadFile(staple, &wrong);
+    if (wrong.empty()) continue;
+    const std::string_view path = by_key ? "tls.ocsp_staple_file" : kPath;
+    problems->push_back(
+        {by_key ? PositionOf(root, path) : CertificatePosition(root, i, "ocsp_staple_file"),
+         fmt::format("{}: {}", path, wrong)});
+  }
+  std::string wrong;
+  if (!tls->client_ca.empty()) tls->client_ca_pem = ReadFile(tls->client_ca, &wrong);
+  if (!wrong.empty()) {
+    problems->push_back({PositionOf(root, "tls.client_ca"), "tls.client_ca: " + wrong});
   }
 }
 

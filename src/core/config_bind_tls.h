@@ -15,7 +15,7 @@ namespace ub {
 void BindCertificates(const ConfigNode& root, const BindOptions& options, TlsConfig* tls,
                       ConfigProblems* problems);
 
-void CheckTls(const ConfigNode& root, const Config& config, ConfigProblems* problems);
+void CheckTls(const ConfigNode& root, Config* config, ConfigProblems* problems);
 
 // Fills in what the files hold. `environment` may be null.
 void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, TlsConfig* tls,

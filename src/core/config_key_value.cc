@@ -111,7 +111,9 @@ struct ValueOf {
   KeyValue operator()(const std::vector<CertificateConfig>* field) const {
     KeyValue value = List({});
     for (const CertificateConfig& each : *field) {
-      value.items.push_back(each.key == each.certificate ? each.certificate : each.certificate + " " + each.key);
+      const bool one_file = each.key == each.certificate && each.ocsp_staple_file.empty();
+      value.items.push_back(one_file ? each.certificate : each.certificate + " " + each.key);
+      if (!each.ocsp_staple_file.empty()) value.items.back() += " " + each.ocsp_staple_file;
     }
     return value;
   }
@@ -204,7 +206,7 @@ std::string DescribeType(const ConfigKey& key) {
     case KeyType::kBackendList:
       return "list of backends";
     case KeyType::kCertificateList:
-      return "list of { certificate, key }, or of \"CERTIFICATE KEY\": paths of PEM files, the key also env:NAME";
+      return "list of { certificate, key, ocsp_staple_file }, or of \"CERTIFICATE KEY\": paths of PEM files, the key also env:NAME";
     case KeyType::kWordList:
       return "list of " + choices;
   }

@@ -282,7 +282,9 @@ Config ExampleConfig() {
                    {"::", 80, false, "[::]:80", false},
                    {"0.0.0.0", 443, false, "0.0.0.0:443", true},
                    {"/run/ultrabalancer.sock", 0, true, "unix:/run/ultrabalancer.sock", false}};
-  config.tls.certificates = {{"/etc/ssl/example.org.pem", "/etc/ssl/private/example.org.key", "", ""}};
+  config.tls.certificates = {{"/etc/ssl/example.org.pem", "/etc/ssl/private/example.org.key", "", "", "", ""}};
+  config.tls.client_ca = "/etc/ssl/clients.pem";
+  config.tls.ocsp_staple_file = "/etc/ssl/example.org.ocsp";
   config.user = "www-data";
   config.group = "www-data";
   config.pid_file = "/run/ultrabalancer.pid";

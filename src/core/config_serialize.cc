@@ -160,8 +160,8 @@ void Walk(Archive& archive, CircuitBreakerConfig& c) {
 
 template <class Archive>
 void Walk(Archive& archive, CertificateConfig& c) {
-  auto& [certificate, key, certificate_pem, key_pem] = c;
-  Each(archive, certificate, key, certificate_pem, key_pem);
+  auto& [certificate, key, ocsp_staple_file, certificate_pem, key_pem, ocsp_staple] = c;
+  Each(archive, certificate, key, ocsp_staple_file, certificate_pem, key_pem, ocsp_staple);
 }
 
 template <class Archive, class T>
@@ -225,13 +225,15 @@ void Walk(Archive& archive, ProxyProtocolConfig& c) {
 }
 template <class Archive>
 void Walk(Archive& archive, ForwardedConfig& c) {
-  auto& [trust, x_forwarded, x_request_id, via] = c;
-  Each(archive, trust, x_forwarded, x_request_id, via);
+  auto& [trust, x_forwarded, x_request_id, via, client_certificates] = c;
+  Each(archive, trust, x_forwarded, x_request_id, via, client_certificates);
 }
 template <class Archive>
 void Walk(Archive& archive, TlsConfig& c) {
-  auto& [certificates, min_version, ciphers, curves, alpn] = c;
-  Each(archive, certificates, min_version, ciphers, curves, alpn);
+  auto& [certificates, min_version, ciphers, curves, alpn, session_tickets, ticket_rotation_seconds, client_ca,
+         client_ca_pem, client_optional, redirect_http, hsts_seconds, ocsp_staple_file] = c;
+  Each(archive, certificates, min_version, ciphers, curves, alpn, session_tickets, ticket_rotation_seconds,
+       client_ca, client_ca_pem, client_optional, redirect_http, hsts_seconds, ocsp_staple_file);
 }
 template <class Archive>
 void Walk(Archive& archive, LoggingConfig& c) {

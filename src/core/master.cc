@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/ticket_keys.h"
 
 namespace ub {
 
@@ -64,6 +65,7 @@ int Master::WaitMs(uint64_t now) const {
   consider(reload_deadline_ms_);
   consider(sweep_at_ms_);
   consider(watchdog_due_ms_);
+  consider(TicketsDueMs());
   if (phase_ == Phase::kStarting || phase_ == Phase::kServing) {
     for (const auto& [key, seat] : seats_) {
       if (key.first == ChildKind::kController || workers_wanted_) consider(seat.due_ms);
@@ -109,7 +111,18 @@ void Master::Act() {
     service_.Alive();
     watchdog_due_ms_ = now + service_.watchdog_ms();
   }
+  if (now >= TicketsDueMs()) RotateTickets(now);
   LeaveMaybe();
+}
+
+// The time stands in the segment: another master there may have made the last key.
+uint64_t Master::TicketsDueMs() const {
+  return shm_->header().ticket_rotated_ms.load() + uint64_t{config_->tls.ticket_rotation_seconds} * 1000;
+}
+
+void Master::RotateTickets(uint64_t now) {
+  const Status status = RotateTicketKeys(&shm_->header(), now);
+  if (!status.ok()) Log(LogLevel::kError, "session tickets keep their key: {}", status.detail());
 }
 
 // TERM, INT: children leave at once and those that do not are killed.

@@ -70,6 +70,8 @@ class Master {
   void ResumeWorker(Child& child);
   void KillOverdue(uint64_t now);
   void LeaveMaybe();
+  uint64_t TicketsDueMs() const;
+  void RotateTickets(uint64_t now);
 
   // master_children.cc
   void SpawnMissing(uint64_t now);

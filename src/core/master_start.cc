@@ -116,6 +116,7 @@ Status Master::Start() {
   InstallSignals();
   status = WritePidFile();
   if (!status.ok()) return status;
+  if (shm_->header().ticket_keys_made.load() == 0) RotateTickets(MonotonicMs());
   shm_->header().config_generation.store(generation_);
   WriteStatus(true, {});
   service_ = ServiceManager::FromEnvironment();

@@ -3,6 +3,7 @@
 // and what is left stays meaningful: that is what these layouts are for.
 //
 // A change of any struct here is a change of kShmLayoutVersion. Lives in every process.
+// Size: every word of the segment, to be read in one place.
 #ifndef UB_CORE_SHM_LAYOUT_H_
 #define UB_CORE_SHM_LAYOUT_H_
 
@@ -15,7 +16,7 @@
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 4;
+inline constexpr uint32_t kShmLayoutVersion = 5;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -35,6 +36,12 @@ struct ShmLimits {
   uint32_t sockets = 4096;   // entries of the socket ownership table
   uint32_t rate_entries = 65536;  // clients of the rate limiter; rounded up to a power of two
 };
+
+// What session tickets are sealed with (core/ticket_keys.h): a name of 16 bytes, and 32 each for cipher and MAC.
+struct TicketKeyWords {
+  std::atomic<uint64_t> words[10];
+};
+inline constexpr size_t kTicketKeys = 4;
 
 struct alignas(kCacheLine) ShmHeader {
   uint64_t magic;
@@ -56,6 +63,10 @@ struct alignas(kCacheLine) ShmHeader {
   std::atomic<uint64_t> config_generation;
   // Set with the first client address that was counted: without it the gauges need no zeroing.
   std::atomic<uint32_t> client_gauges_used;
+  // Keys that were made, ever: number n lies in ticket_keys[n % kTicketKeys], the newest is the last. The master's.
+  alignas(kCacheLine) std::atomic<uint64_t> ticket_keys_made;
+  std::atomic<uint64_t> ticket_rotated_ms;  // CLOCK_MONOTONIC
+  TicketKeyWords ticket_keys[kTicketKeys];
   // Bit r set: row r belongs to a living process and its gauges count.
   alignas(kCacheLine) std::atomic<uint64_t> live_rows[16];
 };
@@ -87,6 +98,7 @@ struct alignas(kCacheLine) ProcessRow {
   std::atomic<uint64_t> rate_limited;  // requests answered 429; among responses[4]
   std::atomic<uint64_t> client_aborts;  // clients that left before their answer was complete
   std::atomic<uint64_t> upstream_connects, upstream_reuses;
+  std::atomic<uint64_t> tls_handshakes, tls_resumed, tls_failures;  // with clients; resumed ones are handshakes too
 };
 
 // Counters of one backend in one process; one writer. They belong to the slot and are never zeroed:

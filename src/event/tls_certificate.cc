@@ -1,5 +1,6 @@
 // Certificates and keys from PEM texts, and what can be wrong with them.
 #include <fmt/format.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -48,6 +49,16 @@ std::vector<std::string> NamesOf(X509* leaf) {
                         : 0;
   if (size > 0) names.push_back(Lower({common, static_cast<size_t>(size)}));
   return names;
+}
+
+bool IsGoodStaple(const std::string& der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  OCSP_RESPONSE* response = d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(der.size()));
+  const bool good =
+      response != nullptr && OCSP_response_status(response) == OCSP_RESPONSE_STATUS_SUCCESSFUL;
+  OCSP_RESPONSE_free(response);
+  ERR_clear_error();
+  return good;
 }
 
 std::string Day(int64_t unix_seconds) {
@@ -114,9 +125,26 @@ std::optional<TlsCertificate> ParseCertificate(const CertificateConfig& config, 
     return std::nullopt;
   }
   *in_key = false;
+  out.ocsp_staple = config.ocsp_staple;
+  if (!out.ocsp_staple.empty() && !IsGoodStaple(out.ocsp_staple)) {
+    *wrong = "has an ocsp_staple_file that holds no successful OCSP response (DER is expected)";
+    return std::nullopt;
+  }
   out.names = NamesOf(out.leaf.get());
   out.key_type = EVP_PKEY_get_base_id(out.key.get());
   return out;
+}
+
+std::vector<CertificateEnd> CertificateEnds(const TlsConfig& config) {
+  std::vector<CertificateEnd> ends;
+  for (const CertificateConfig& entry : config.certificates) {
+    const std::vector<X509Ptr> all = ParseCertificates(entry.certificate_pem);
+    if (all.empty()) continue;
+    std::vector<std::string> names = NamesOf(all.front().get());
+    ends.push_back(
+        {entry.certificate, names.empty() ? "" : names.front(), ExpiresAt(all.front().get())});
+  }
+  return ends;
 }
 
 std::vector<TlsFault> InspectTls(const TlsConfig& config) {
@@ -152,6 +180,12 @@ std::vector<TlsFault> InspectTls(const TlsConfig& config) {
   if (!settings.empty()) {
     const size_t colon = settings.find(": ");
     faults.push_back({settings.substr(0, colon), 0, settings.substr(colon + 2)});
+    return faults;
+  }
+  if (!config.client_ca.empty() && ParseCertificates(config.client_ca_pem).empty()) {
+    faults.push_back(
+        {"tls.client_ca", 0,
+         fmt::format("{} has no certificate in it (PEM is expected)", config.client_ca)});
     return faults;
   }
   if (config.certificates.empty()) return faults;

@@ -1,16 +1,23 @@
 #include "event/tls_context.h"
 
 #include <fmt/format.h>
+#include <openssl/core_names.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <unordered_map>
 
+#include "core/ticket_keys.h"
 #include "event/tls_openssl.h"
 #include "event/tls_transport.h"
 
 namespace ub {
 namespace {
+
+constexpr long kMaxSessionSeconds = 7 * 24 * 3600;  // RFC 8446 section 4.6.1
+constexpr int kIvBytes = 16;
 
 // A name as a client asks for it, against one of a certificate: "*" stands for one whole label, the
 // first.
@@ -22,7 +29,7 @@ bool NameFits(std::string_view pattern, std::string_view name) {
 
 class ServerContext final : public TlsServerContext {
  public:
-  Status Build(const TlsConfig& config);
+  Status Build(const TlsConfig& config, const ShmHeader* tickets);
   std::unique_ptr<Transport> NewTransport() const override;
 
  private:
@@ -32,6 +39,11 @@ class ServerContext final : public TlsServerContext {
   Result<SSL_CTX*> ContextFor(const Combination& combination);
   SSL_CTX* Find(std::string_view name) const;
 
+  // Tickets, the clients' certificates and OCSP; not empty: what is wrong.
+  std::string Furnish(SSL_CTX* context);
+  static int OnTicket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                      EVP_MAC_CTX* mac, int sealing);
+  static int OnStatus(SSL* ssl, void* self);
   static int OnServerName(SSL* ssl, int* alert, void* self);
   static int OnAlpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
                     const unsigned char* in, unsigned in_size, void* self);
@@ -42,9 +54,11 @@ class ServerContext final : public TlsServerContext {
   std::unordered_map<std::string, SSL_CTX*> by_name_;  // "example.org", "*.example.org"
   std::string alpn_;                                   // as OpenSSL wants it: lengths and names
   SSL_CTX* default_ = nullptr;
+  const ShmHeader* tickets_ = nullptr;
 };
 
-Status ServerContext::Build(const TlsConfig& config) {
+Status ServerContext::Build(const TlsConfig& config, const ShmHeader* tickets) {
+  tickets_ = config.session_tickets ? tickets : nullptr;
   config_ = config;
   config_.certificates.clear();
   for (const std::string& protocol : config.alpn) {
@@ -116,11 +130,85 @@ Result<SSL_CTX*> ServerContext::ContextFor(const Combination& combination) {
                                              OpenSslError())));
     }
   }
+  wrong = Furnish(context);
+  if (!wrong.empty()) return Fail(Status::Config(std::move(wrong)));
   SSL_CTX_set_tlsext_servername_callback(context, &ServerContext::OnServerName);
   SSL_CTX_set_tlsext_servername_arg(context, this);
   SSL_CTX_set_alpn_select_cb(context, &ServerContext::OnAlpn, this);
   contexts_.emplace_back(combination, std::move(made));
   return context;
+}
+
+std::string ServerContext::Furnish(SSL_CTX* context) {
+  SSL_CTX_set_app_data(context, this);
+  if (tickets_ == nullptr) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+  } else {
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &ServerContext::OnTicket);
+    SSL_CTX_set_timeout(context,
+                        std::min<long>(3L * config_.ticket_rotation_seconds, kMaxSessionSeconds));
+  }
+  // A session brings along whom the client proved to be: under another authority, or where now a
+  // proof is asked for, it must not be resumed.
+  const std::string rules =
+      (config_.client_optional ? "optional " : "required ") + config_.client_ca_pem;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned digest_size = 0;
+  EVP_Digest(rules.data(), rules.size(), digest.data(), &digest_size, EVP_sha256(), nullptr);
+  SSL_CTX_set_session_id_context(context, digest.data(), digest_size);
+  SSL_CTX_set_tlsext_status_cb(context, &ServerContext::OnStatus);
+  SSL_CTX_set_tlsext_status_arg(context, this);
+  if (config_.client_ca_pem.empty()) return {};
+  X509_STORE* const store = SSL_CTX_get_cert_store(context);
+  const std::vector<X509Ptr> authorities = ParseCertificates(config_.client_ca_pem);
+  if (authorities.empty()) return "tls.client_ca: no certificate is in it";
+  for (const X509Ptr& authority : authorities) {
+    X509_STORE_add_cert(store, authority.get());
+    SSL_CTX_add_client_CA(context, authority.get());
+  }
+  ERR_clear_error();
+  SSL_CTX_set_verify(
+      context, SSL_VERIFY_PEER | (config_.client_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT),
+      nullptr);
+  return {};
+}
+
+// 1: good, 2: good but to be sealed anew, 0: not ours (any more), -1: it cannot be done.
+int ServerContext::OnTicket(SSL* ssl, unsigned char* name, unsigned char* iv,
+                            EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing) {
+  const auto* self = static_cast<const ServerContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  TicketKey key;
+  bool newest = true;
+  if (sealing == 1) {
+    if (!NewestTicketKey(*self->tickets_, &key)) return -1;
+    std::copy(key.name.begin(), key.name.end(), name);
+    if (RAND_bytes(iv, kIvBytes) != 1) return -1;
+  } else if (!FindTicketKey(*self->tickets_, name, &key, &newest)) {
+    return 0;
+  }
+  char hash[] = "SHA256";
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac.data(), key.mac.size()),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0), OSSL_PARAM_construct_end()};
+  const bool good =
+      EVP_MAC_CTX_set_params(mac, params) == 1 &&
+      EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv, sealing) == 1;
+  OPENSSL_cleanse(&key, sizeof key);
+  if (!good) return -1;
+  return newest ? 1 : 2;
+}
+
+int ServerContext::OnStatus(SSL* ssl, void* self) {
+  const X509* shown = SSL_get_certificate(ssl);
+  for (const TlsCertificate& each : static_cast<ServerContext*>(self)->certificates_) {
+    if (each.leaf.get() != shown || each.ocsp_staple.empty()) continue;
+    void* copy = OPENSSL_memdup(each.ocsp_staple.data(), each.ocsp_staple.size());
+    if (copy == nullptr) break;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(each.ocsp_staple.size()));
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_NOACK;
 }
 
 SSL_CTX* ServerContext::Find(std::string_view name) const {
@@ -187,10 +275,11 @@ std::string ApplyTlsSettings(const TlsConfig& config, SSL_CTX* context) {
   return {};
 }
 
-Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::Create(const TlsConfig& config) {
+Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::Create(const TlsConfig& config,
+                                                                         const ShmHeader* tickets) {
   if (config.certificates.empty()) return Fail(Status::Config("there is no certificate"));
   auto context = std::make_shared<ServerContext>();
-  Status status = context->Build(config);
+  Status status = context->Build(config, tickets);
   if (!status.ok()) return Fail(std::move(status));
   return std::shared_ptr<const TlsServerContext>(std::move(context));
 }

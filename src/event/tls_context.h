@@ -12,6 +12,7 @@
 
 #include "core/config.h"
 #include "core/config_load.h"
+#include "core/shm_layout.h"
 #include "core/status.h"
 #include "event/transport.h"
 
@@ -20,12 +21,22 @@ namespace ub {
 class TlsServerContext : public std::enable_shared_from_this<TlsServerContext> {
  public:
   // Error kConfig: a certificate or a setting that OpenSSL does not take.
-  static Result<std::shared_ptr<const TlsServerContext>> Create(const TlsConfig& config);
+  // `tickets`: where the keys of session tickets lie; it outlives the context. Null: no session can
+  // be resumed.
+  static Result<std::shared_ptr<const TlsServerContext>> Create(const TlsConfig& config,
+                                                                const ShmHeader* tickets = nullptr);
   virtual ~TlsServerContext() = default;
 
   // The server's side of one connection; null where memory has run out.
   virtual std::unique_ptr<Transport> NewTransport() const = 0;
 };
+
+// When certificates end, in the order of the configuration.
+struct CertificateEnd {
+  std::string file, name;  // the first name that it is for
+  int64_t unix_seconds = 0;
+};
+std::vector<CertificateEnd> CertificateEnds(const TlsConfig& config);
 
 // What is wrong with certificates, keys and settings, and what soon will be: for
 // ConfigSource::check_tls. Master and checking commands.

@@ -40,6 +40,7 @@ struct TlsCertificate {
   KeyPtr key;
   std::vector<std::string> names;  // DNS names in lower case, "*.example.org" among them
   int key_type = 0;                // EVP_PKEY_RSA, EVP_PKEY_EC, …
+  std::string ocsp_staple;         // DER; empty: none
 };
 
 // Parses it and sees whether the key fits. nullopt: *wrong says what is wrong, *in_key whether the

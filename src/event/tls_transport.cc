@@ -35,6 +35,8 @@ class TlsTransport final : public Transport {
   bool write_wants_read() const override { return write_wants_read_; }
   std::string_view protocol() const override;
   std::string FailureText() const override { return failure_; }
+  bool resumed() const override { return SSL_session_reused(ssl_.get()) == 1; }
+  PeerCertificate certificate() const override;
 
  private:
   static BIO_METHOD* Method();
@@ -256,6 +258,30 @@ std::string_view TlsTransport::protocol() const {
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl_.get(), &name, &size);
   return {reinterpret_cast<const char*>(name), size};
+}
+
+PeerCertificate TlsTransport::certificate() const {
+  PeerCertificate out;
+  X509* const peer = SSL_get0_peer_certificate(ssl_.get());
+  if (peer == nullptr) return out;
+  const BioPtr text(BIO_new(BIO_s_mem()));
+  X509_NAME_print_ex(text.get(), X509_get_subject_name(peer), 0, XN_FLAG_RFC2253);
+  char* data = nullptr;
+  long size = BIO_get_mem_data(text.get(), &data);
+  out.subject.assign(data, static_cast<size_t>(size));
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned digest_size = 0;
+  X509_digest(peer, EVP_sha256(), digest.data(), &digest_size);
+  for (unsigned i = 0; i < digest_size; ++i) out.fingerprint += fmt::format("{:02x}", digest[i]);
+  unsigned char* der = nullptr;
+  const int der_size = i2d_X509(peer, &der);
+  if (der_size > 0) {
+    out.der_base64.resize(static_cast<size_t>(4 * ((der_size + 2) / 3)) + 1);
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.der_base64.data()), der, der_size);
+    out.der_base64.pop_back();  // the NUL that is written behind it
+    OPENSSL_free(der);
+  }
+  return out;
 }
 
 }  // namespace

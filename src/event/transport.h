@@ -20,6 +20,13 @@ struct IoResult {
   size_t bytes = 0;  // with kOk
 };
 
+// Who the peer proved to be by a certificate.
+struct PeerCertificate {
+  std::string subject;      // RFC 2253: "CN=client,O=Example"
+  std::string fingerprint;  // SHA-256 of the certificate, in hex
+  std::string der_base64;   // the certificate itself
+};
+
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -41,6 +48,10 @@ class Transport {
   virtual bool write_wants_read() const { return false; }
   // The protocol that the handshake chose (ALPN): "h2"; empty: none.
   virtual std::string_view protocol() const { return {}; }
+  // The handshake took up an earlier session.
+  virtual bool resumed() const { return false; }
+  // Empty subject, fingerprint and all: the peer showed none.
+  virtual PeerCertificate certificate() const { return {}; }
   // What went wrong, for a log line; empty where errno says it.
   virtual std::string FailureText() const { return {}; }
   // A read that gave less than was asked for has emptied the socket: no second read is needed to learn it.

@@ -13,6 +13,7 @@ namespace {
 // One plain sentence for people, by status.
 std::string_view Explanation(uint16_t status) {
   switch (status) {
+    case 308: return "This is served by https only.";
     case 400: return "The request could not be understood.";
     case 405: return "This method is not allowed here.";
     case 408: return "The request took too long to arrive.";

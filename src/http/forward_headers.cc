@@ -6,6 +6,7 @@
 
 #include "http/authority.h"
 #include "http/char_class.h"
+#include "http/client_certificate.h"
 
 namespace ub {
 namespace {
@@ -82,7 +83,7 @@ bool IsReplaced(const HeaderField& field, bool peer_trusted, const ForwardedConf
     case HeaderId::kXRequestId:
       return settings.x_request_id;
     default:
-      return false;
+      return settings.client_certificates && !peer_trusted && IsClientCertificateField(field.name);
   }
 }
 
@@ -158,16 +159,21 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
   RemoveHopByHop(&head->headers, head->upgrade);
   const std::string_view host = head->authority.empty() ? fallback_host : head->authority;
   const size_t room = head->method_text.size() + head->target.size() + FieldBytes(head->headers) + 2 * host.size() +
-                      request_id.size() + kOwnFieldsBytes;
+                      request_id.size() + peer.certificate_fields.size() + kOwnFieldsBytes;
   Pen pen(out->Reserve(room));
   pen.Put(head->method_text);
   pen.Put(" ");
   pen.Put(head->target);
   pen.Put(" HTTP/1.1\r\n");
   pen.Field("Host", host);
+  // Who showed a certificate to us is nobody's proxy as far as certificates go.
+  const bool own_certificate = !peer.certificate_fields.empty();
   for (const HeaderField& field : head->headers) {
-    if (!IsReplaced(field, client.peer_trusted, settings)) pen.Field(field.name, field.value);
+    if (IsReplaced(field, client.peer_trusted, settings)) continue;
+    if (own_certificate && IsClientCertificateField(field.name)) continue;
+    pen.Field(field.name, field.value);
   }
+  pen.Put(peer.certificate_fields);
   if (settings.x_forwarded) PutForwarded(head->headers, peer, client, host, &pen);
   if (settings.x_request_id) pen.Field("X-Request-ID", request_id);
   if (settings.via) PutVia(head->minor_version, &pen);
@@ -177,10 +183,18 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
   out->Commit(pen.written());
 }
 
+bool CameSecure(const ClientInfo& peer, const ClientAddress& client, const HeaderList& headers) {
+  if (peer.tls || !client.peer_trusted) return peer.tls;
+  return std::any_of(headers.begin(), headers.end(), [](const HeaderField& field) {
+    return field.id == HeaderId::kXForwardedProto && EqualsIgnoreCase(field.value, "https");
+  });
+}
+
 void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
-                            std::string_view request_id, bool via, Buffer* out) {
+                            std::string_view request_id, bool via, Buffer* out, std::string_view hsts) {
   RemoveHopByHop(&head->headers, connection == ConnectionOption::kUpgrade);
-  Pen pen(out->Reserve(head->reason.size() + FieldBytes(head->headers) + request_id.size() + kOwnFieldsBytes));
+  Pen pen(out->Reserve(head->reason.size() + FieldBytes(head->headers) + request_id.size() + hsts.size() +
+                       kOwnFieldsBytes));
   pen.Put("HTTP/1.1 ");
   pen.Number(head->status);
   pen.Put(" ");
@@ -189,9 +203,11 @@ void WriteForwardedResponse(ResponseHead* head, const Framing& framing, Connecti
   for (const HeaderField& field : head->headers) {
     if (field.id == HeaderId::kContentLength) continue;
     if (field.id == HeaderId::kXRequestId && !request_id.empty()) continue;
+    if (!hsts.empty() && EqualsIgnoreCase(field.name, "Strict-Transport-Security")) continue;
     pen.Field(field.name, field.value);
   }
   if (!request_id.empty()) pen.Field("X-Request-ID", request_id);
+  pen.Put(hsts);
   if (via) PutVia(head->minor_version, &pen);
   PutFraming(framing, &pen);
   if (connection == ConnectionOption::kClose) pen.Put("Connection: close\r\n");

@@ -19,7 +19,11 @@ namespace ub {
 struct ClientInfo {
   PeerAddress peer;
   bool tls = false;
+  std::string_view certificate_fields;  // header lines of its certificate (http/client_certificate.h); empty: none
 };
+
+// Whether the request came by TLS: here, or where a trusted peer says so.
+bool CameSecure(const ClientInfo& peer, const ClientAddress& client, const HeaderList& headers);
 
 // Fields that concern one connection only and never travel on: the fixed list, and whatever Connection names.
 bool IsHopByHop(const HeaderField& field);
@@ -45,9 +49,10 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
 enum class ConnectionOption : uint8_t { kNone, kClose, kKeepAlive, kUpgrade };
 
 // The response head as a client gets it. `head` loses its hop-by-hop fields. `request_id` empty: none is sent.
-// `via`: add Via, with the version that the backend spoke.
+// `via`: add Via, with the version that the backend spoke. `hsts`: a line that takes the place of what the backend says of
+// Strict-Transport-Security; empty: that stays.
 void WriteForwardedResponse(ResponseHead* head, const Framing& framing, ConnectionOption connection,
-                            std::string_view request_id, bool via, Buffer* out);
+                            std::string_view request_id, bool via, Buffer* out, std::string_view hsts = {});
 
 // True where a 101 with the fields `answer` switches to what was offered: it names protocols, and each of them stands in
 // `offered`, a list of protocols as in Upgrade (RFC 9110 section 7.8).

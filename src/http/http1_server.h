@@ -79,6 +79,8 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   IoResult ReadProxyBytes(char* to);
   bool Secure();
   void LogHandshakeFailure();
+  // What the configuration says of Strict-Transport-Security to this client.
+  std::string_view Hsts() const { return client_.tls ? std::string_view(context_->settings.hsts) : std::string_view(); }
   void BeginHead();
   void AwaitHead(size_t came);
   void BeginBody();
@@ -128,6 +130,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   RateWatch rate_;
   uint64_t progress_ = 0;       // sent bytes when the deadline was last looked at
   StreamHandler* handler_ = nullptr;
+  std::string certificate_fields_;  // where clients are asked for certificates
   HeadCursor cursor_;
   Buffer input_;  // an unfinished head, or requests that came along with the one under way
   BodyReader reader_;

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "core/log.h"
+#include "http/client_certificate.h"
 #include "http/http1_server.h"
 #include "http/proxy_header.h"
 
@@ -71,10 +72,17 @@ bool Http1Server::Secure() {
 void Http1Server::OnConnected(int error) {
   if (error == 0) {
     client_.tls = true;
+    Add(context_->counters->tls_handshakes);
+    if (connection_->transport().resumed()) Add(context_->counters->tls_resumed);
+    if (!config().tls.client_ca.empty()) {
+      certificate_fields_ = ClientCertificateFields(connection_->transport().certificate());
+      client_.certificate_fields = certificate_fields_;
+    }
     state_ = State::kIdle;
     SetDeadline(config().timeout.idle_ms);
     return;
   }
+  Add(context_->counters->tls_failures);
   // Who only looks whether somebody is there, as monitors do, has not failed at anything.
   if (error != ECONNRESET) LogHandshakeFailure();
   Close();

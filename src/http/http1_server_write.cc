@@ -71,7 +71,7 @@ void Http1Server::SendHead(ResponseHead* head, std::string_view request_id, std:
   }
   writer_.Begin(chunked);
   Buffer out(&context_->loop->buffers());
-  WriteForwardedResponse(head, framing, option, request_id, config().forwarded.via, &out);
+  WriteForwardedResponse(head, framing, option, request_id, config().forwarded.via, &out, Hsts());
   std::array<iovec, 1 + BodyWriter::kMaxPieces> pieces;
   pieces[0] = {out.data(), out.size()};
   size_t count = 1;
@@ -96,6 +96,8 @@ size_t Http1Server::SendError(ErrorPage page) {
   keep_alive_ = WillKeepAlive() && !minor_zero_;
   page.close = !keep_alive_;
   page.head_only = head_request_;
+  const std::string fields = std::string(page.fields) + std::string(Hsts());
+  page.fields = fields;
   const std::string text = RenderErrorPage(page);
   const iovec piece{const_cast<char*>(text.data()), text.size()};
   Send(std::span<const iovec>(&piece, 1));

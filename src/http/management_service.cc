@@ -173,7 +173,9 @@ ManagementResponse HttpManagement::Ready() const {
 
 MetricsSnapshot HttpManagement::Snapshot() const {
   const ShmSegment& shm = host_->shm();
-  return TakeSnapshot(shm, sampler_.Rates(host_->loop()->now_ns(), TotalRequests(shm)));
+  MetricsSnapshot out = TakeSnapshot(shm, sampler_.Rates(host_->loop()->now_ns(), TotalRequests(shm)));
+  out.certificates = CertificateEnds(host_->config()->tls);
+  return out;
 }
 
 }  // namespace ub

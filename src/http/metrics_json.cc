@@ -1,5 +1,6 @@
 #include "http/metrics_json.h"
 
+#include <chrono>
 #include <cmath>
 
 #include "upstream/health_state.h"
@@ -60,6 +61,12 @@ Json WorkerJson(const WorkerMetrics& worker) {
 
 }  // namespace
 
+int64_t DaysUntil(int64_t unix_seconds) {
+  const auto days = std::chrono::floor<std::chrono::days>(
+      std::chrono::seconds(unix_seconds) - std::chrono::system_clock::now().time_since_epoch());
+  return days.count();
+}
+
 Json BackendJson(const BackendMetrics& backend) {
   Json out = {{"address", backend.address},
               {"name", backend.name},
@@ -81,6 +88,16 @@ Json BackendJson(const BackendMetrics& backend) {
               {"bytes_received", backend.bytes_received}};
   PutTimes(backend.times, &out);
   return out;
+}
+
+// Days are whole ones, and below zero once the certificate has expired.
+Json CertificatesJson(const std::vector<CertificateEnd>& certificates) {
+  Json list = Json::array();
+  for (const CertificateEnd& each : certificates) {
+    list.push_back({{"file", each.file}, {"name", each.name}, {"expires_unix_seconds", each.unix_seconds},
+                    {"days_to_expiry", DaysUntil(each.unix_seconds)}});
+  }
+  return list;
 }
 
 Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm) {
@@ -105,6 +122,8 @@ Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm) {
   out["client_aborts"] = snapshot.client_aborts;
   out["upstream_connects"] = snapshot.upstream_connects;
   out["upstream_reuses"] = snapshot.upstream_reuses;
+  out["tls"] = {{"handshakes", snapshot.tls_handshakes}, {"resumed", snapshot.tls_resumed},
+                {"failed_handshakes", snapshot.tls_failures}, {"certificates", CertificatesJson(snapshot.certificates)}};
   out["responses"] = {{"1xx", snapshot.responses[1]}, {"2xx", snapshot.responses[2]},
                       {"3xx", snapshot.responses[3]}, {"4xx", snapshot.responses[4]},
                       {"5xx", snapshot.responses[5]}, {"none", snapshot.responses[0]}};

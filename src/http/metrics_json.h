@@ -13,6 +13,8 @@ namespace ub {
 
 using Json = nlohmann::ordered_json;
 
+// Whole days from now on, rounded down.
+int64_t DaysUntil(int64_t unix_seconds);
 Json BackendJson(const BackendMetrics& backend);
 Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm);
 // As text, with a newline; what is not UTF-8 is replaced.

@@ -96,6 +96,15 @@ void PutTotals(const MetricsSnapshot& s, std::string_view algorithm, Writer* out
   out->One("sent_bytes_total", "counter", "Bytes to clients.", s.bytes_sent);
   out->One("upstream_connects_total", "counter", "Connections made to backends.", s.upstream_connects);
   out->One("upstream_reuses_total", "counter", "Requests sent on a kept-alive connection.", s.upstream_reuses);
+  out->One("tls_handshakes_total", "counter", "TLS handshakes with clients that succeeded.", s.tls_handshakes);
+  out->One("tls_resumed_total", "counter", "Of those, handshakes that took up an earlier session.", s.tls_resumed);
+  out->One("tls_failures_total", "counter", "TLS handshakes with clients that failed.", s.tls_failures);
+  if (!s.certificates.empty()) {
+    out->Metric("tls_certificate_expiry_days", "gauge", "Whole days until a certificate expires; below zero: it has.");
+    for (const CertificateEnd& each : s.certificates) {
+      out->Value(fmt::format("file=\"{}\",name=\"{}\"", Label(each.file), Label(each.name)), DaysUntil(each.unix_seconds));
+    }
+  }
   out->One("shared_memory_bytes", "gauge", "Size of the shared segment; most of it is never touched.",
            s.shared_memory_bytes);
 }

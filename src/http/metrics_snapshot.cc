@@ -90,6 +90,9 @@ void AddRow(const ShmSegment& shm, uint32_t r, MetricsSnapshot* out) {
   out->connections_accepted += row.accepted.load(kRelaxed);
   out->upstream_connects += row.upstream_connects.load(kRelaxed);
   out->upstream_reuses += row.upstream_reuses.load(kRelaxed);
+  out->tls_handshakes += row.tls_handshakes.load(kRelaxed);
+  out->tls_resumed += row.tls_resumed.load(kRelaxed);
+  out->tls_failures += row.tls_failures.load(kRelaxed);
   out->times.Add(shm.latency(r));
 }
 

@@ -18,6 +18,7 @@
 #include "core/config.h"
 #include "core/histogram.h"
 #include "core/shm_segment.h"
+#include "event/tls_context.h"
 #include "upstream/circuit_breaker.h"
 
 namespace ub {
@@ -62,6 +63,8 @@ struct MetricsSnapshot {
   std::array<uint64_t, 6> responses{};  // by class; [0]: no complete answer
   uint64_t bytes_received = 0, bytes_sent = 0;
   uint64_t connections_accepted = 0, upstream_connects = 0, upstream_reuses = 0;
+  uint64_t tls_handshakes = 0, tls_resumed = 0, tls_failures = 0;
+  std::vector<CertificateEnd> certificates;  // of TLS listeners; filled in by whoever has the configuration
   uint32_t connections = 0, in_flight = 0;
   double uptime_seconds = 0;
   uint64_t config_generation = 0, shared_memory_bytes = 0;

@@ -102,7 +102,8 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
 bool ProxySession::PassStages(const RequestHead& head) {
   if (context_->stages.empty()) return true;
   StageResult result;
-  const bool admitted = context_->stages.Admit({head, client_.address, context_->loop->now_ns()}, &result);
+  const StageRequest request{head, client_.address, context_->loop->now_ns(), CameSecure(stream_->client(), client_, head.headers)};
+  const bool admitted = context_->stages.Admit(request, &result);
   rate_verdict_ = result.rate_limit;
   if (admitted) return true;
   if (rate_verdict_ == RateVerdict::kLimited) Add(context_->counters->rate_limited);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/https_redirect.h"
 #include "http/rate_limiter.h"
 
 namespace ub {
@@ -11,6 +12,7 @@ void RequestStages::Configure(const Config& config, const ShmSegment& shm, uint6
   if (config.rate_limit.enabled) {
     stages_.push_back(std::make_unique<RateLimiter>(config.rate_limit, shm.rate_table(), seed));
   }
+  if (config.tls.redirect_http) stages_.push_back(std::make_unique<HttpsRedirect>(config));
 }
 
 bool RequestStages::Admit(const StageRequest& request, StageResult* result) const {

@@ -23,6 +23,7 @@ struct StageRequest {
   const RequestHead& head;
   const PeerAddress& client;  // who counts as the client, behind trusted proxies
   uint64_t now_ns;            // monotonic, the loop's clock
+  bool secure = false;        // it came by TLS, to us or to a trusted proxy
 };
 
 // What the rate limiter said of a request, for its log line.

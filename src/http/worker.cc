@@ -104,7 +104,7 @@ Status Worker::LoadCertificates(const Config& config) {
   if (config.tls.certificates.empty()) {
     context_.tls = nullptr;
   } else if (context_.tls == nullptr || config.tls != context_.config->tls) {
-    auto tls = TlsServerContext::Create(config.tls);
+    auto tls = TlsServerContext::Create(config.tls, &child_->shm->header());
     if (!tls) return tls.error();
     context_.tls = std::move(*tls);
   }
@@ -114,7 +114,10 @@ Status Worker::LoadCertificates(const Config& config) {
 void Worker::Configure() {
   SetLogLevel(context_.config->logging.level);
   context_.settings = {NetworkSet(context_.config->forwarded.trust), NetworkSet(context_.config->proxy_protocol.trust),
-                       RequestKey(context_.config->hash_key)};
+                       RequestKey(context_.config->hash_key), {}};
+  if (const uint32_t seconds = context_.config->tls.hsts_seconds; seconds != 0) {
+    context_.settings.hsts = "Strict-Transport-Security: max-age=" + std::to_string(seconds) + "\r\n";
+  }
   context_.stages.Configure(*context_.config, *child_->shm, context_.random.Next());
   access_log_.Configure(context_.config->logging, child_->access_log_fd);
   group_.Configure(*context_.config);

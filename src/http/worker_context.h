@@ -51,6 +51,7 @@ struct RequestSettings {
   NetworkSet trust;        // forwarded.trust
   NetworkSet proxy_trust;  // proxy_protocol.trust
   RequestKey hash_key;
+  std::string hsts;  // the line for responses over TLS; empty: none
 };
 
 // Connections beyond limits.connections_per_client, or handshakes that failed, for their line in the log.

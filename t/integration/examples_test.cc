@@ -52,7 +52,8 @@ TEST_P(Example, IsGoodAsItStands) {
 TEST_P(Example, Serves) {
   const FakeBackend backend;
   CertificateFiles files;
-  FlagsOnly instance({"-c", Prepare(&files), "-b", backend.endpoint().Text()});
+  // Its one listener is plain: there is nowhere to redirect to.
+  FlagsOnly instance({"-c", Prepare(&files), "-g", "tls.redirect_http=false", "-b", backend.endpoint().Text()});
   ASSERT_TRUE(instance.WaitServing()) << instance.Log();
   EXPECT_EQ(FetchOnce(instance.endpoint()).status, 200);
   EXPECT_EQ(instance.Log().find("ultrabalancer: /"), std::string::npos) << instance.Log();

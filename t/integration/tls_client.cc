@@ -64,6 +64,7 @@ TlsClient::TlsClient(const Endpoint& to, const TlsOptions& options, SSL_SESSION*
   SSL_set_fd(ssl_, socket_.fd());
   if (!options.name.empty()) SSL_set_tlsext_host_name(ssl_, options.name.c_str());
   if (options.identity != nullptr) UseIdentity(ssl_, *options.identity);
+  if (options.ocsp) SSL_set_tlsext_status_type(ssl_, TLSEXT_STATUSTYPE_ocsp);
   if (session != nullptr) SSL_set_session(ssl_, session);
   std::string wire;
   for (const std::string& each : Split(options.alpn, ',')) {
@@ -101,6 +102,12 @@ std::string TlsClient::protocol() const {
 }
 
 bool TlsClient::resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
+
+std::string TlsClient::ocsp() const {
+  const unsigned char* der = nullptr;
+  const long size = SSL_get_tlsext_status_ocsp_resp(ssl_, &der);
+  return size <= 0 ? "" : std::string(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
+}
 
 bool TlsClient::Send(std::string_view bytes) {
   size_t written = 0;

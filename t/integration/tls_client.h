@@ -24,6 +24,7 @@ struct TlsOptions {
   std::string name{};            // SNI
   std::string alpn{};            // "http/1.1,h2"
   std::string ciphers{};         // of TLS 1.2
+  bool ocsp = false;             // ask for a stapled response
   bool tls12 = false;            // speak nothing newer
   std::string before{};          // bytes in the clear before the handshake: a PROXY head
   const TestCertificate* identity = nullptr;
@@ -43,6 +44,7 @@ class TlsClient {
   std::string version() const;   // "TLSv1.3"
   std::string protocol() const;  // by ALPN
   bool resumed() const;
+  std::string ocsp() const;      // the stapled response (options.ocsp)
   bool Send(std::string_view bytes);
   // What comes until the peer ends; *orderly: it said so by close_notify.
   std::string ReadAll(bool* orderly = nullptr);

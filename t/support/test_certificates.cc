@@ -1,6 +1,7 @@
 #include "support/test_certificates.h"
 
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
@@ -85,6 +86,34 @@ TestCertificate MakeCertificate(const CertificateOrder& order) {
     EVP_PKEY_free(issuer_key);
   }
   X509_free(made);
+  EVP_PKEY_free(key);
+  return out;
+}
+
+std::string MakeOcspResponse(const TestCertificate& certificate) {
+  BIO* reader = Reader(certificate.certificate);
+  X509* leaf = PEM_read_bio_X509(reader, nullptr, nullptr, nullptr);
+  BIO_free(reader);
+  reader = Reader(certificate.key);
+  EVP_PKEY* key = PEM_read_bio_PrivateKey(reader, nullptr, nullptr, nullptr);
+  BIO_free(reader);
+  OCSP_BASICRESP* basic = OCSP_BASICRESP_new();
+  OCSP_CERTID* id = OCSP_cert_to_id(EVP_sha1(), leaf, leaf);
+  ASN1_TIME* now = X509_gmtime_adj(nullptr, 0);
+  ASN1_TIME* next = X509_gmtime_adj(nullptr, 3600);
+  OCSP_basic_add1_status(basic, id, V_OCSP_CERTSTATUS_GOOD, 0, nullptr, now, next);
+  OCSP_basic_sign(basic, leaf, key, EVP_sha256(), nullptr, 0);
+  OCSP_RESPONSE* response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+  unsigned char* der = nullptr;
+  const int size = i2d_OCSP_RESPONSE(response, &der);
+  std::string out(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+  OPENSSL_free(der);
+  OCSP_RESPONSE_free(response);
+  OCSP_BASICRESP_free(basic);
+  OCSP_CERTID_free(id);
+  ASN1_TIME_free(now);
+  ASN1_TIME_free(next);
+  X509_free(leaf);
   EVP_PKEY_free(key);
   return out;
 }

@@ -25,6 +25,9 @@ TestCertificate MakeCertificate(const CertificateOrder& order);
 // One for these names, signed by itself.
 TestCertificate MakeCertificate(std::vector<std::string> names);
 
+// What an OCSP responder says of it: good. DER.
+std::string MakeOcspResponse(const TestCertificate& certificate);
+
 }  // namespace ub
 
 #endif  // UB_SUPPORT_TEST_CERTIFICATES_H_

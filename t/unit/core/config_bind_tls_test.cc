@@ -36,7 +36,7 @@ TEST(ConfigBindTls, WhatIsWrongIsToldWithItsPlace) {
   for (const auto& [list, expected] : std::vector<std::pair<std::string, std::string>>{
            {"[ { key: /a.key } ]", "t:1:24: tls.certificates: certificate is missing (the path of a PEM file)"},
            {"[ { certificate: /a, kee: /b } ]",
-            "t:1:43: tls.certificates: unknown key \"kee\" (certificate and key are possible)"},
+            "t:1:43: tls.certificates: unknown key \"kee\" (certificate, key and ocsp_staple_file are possible)"},
            {"[ [ /a ] ]", "t:1:24: tls.certificates: expected { certificate, key }, found a list"},
            {"{ certificate: /a }", "t:1:22: tls.certificates: expected a list of { certificate, key }, found a mapping"},
            {"[ \"/a /b\", \"/a /b\" ]", "t:1:33: tls.certificates: /a is given twice"},

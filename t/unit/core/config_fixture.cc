@@ -106,12 +106,22 @@ Config UnusualConfig() {
   c.rate_limit = {true, 25, 26, "header:X-Key", {"10.0.0.0/8", "::1"}};
   c.limits = {2048, 27, 65, 3ull << 30, 28, 29, 30};
   c.proxy_protocol = {true, {"192.0.2.0/24"}};
-  c.forwarded = {{"198.51.100.7"}, false, false, true};
-  c.tls = {{{"/c/a.pem", "/c/a.pem", "", ""}, {"/c/b.pem", "env:KEY", "", ""}},
+  c.forwarded = {{"198.51.100.7"}, false, false, true, true};
+  c.tls = {{{"/c/a.pem", "/c/a.pem", "", "", "", ""},
+            {"/c/b.pem", "env:KEY", "/c/b.ocsp", "", "", ""},
+            {"/c/c.pem", "/c/c.pem", "/c/c.ocsp", "", "", ""}},
            "1.3",
            "ECDHE+AESGCM:!aNULL",
            "P-256",
-           {"http/1.0", "http/1.1"}};
+           {"http/1.0", "http/1.1"},
+           false,
+           77,
+           "/c/ca.pem",
+           "",
+           true,
+           true,
+           88,
+           "/c/first.ocsp"};
   c.logging = {LogLevel::kDebug, "/var/log/e.log", "stdout", "json"};
   c.admin = {false, "unix:/run/a.sock", 31, true, "hunter2", false, true, "/var/lib/s"};
   c.shared_memory = {32, 2048};

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "core/ticket_keys.h"
 #include "core/unique_fd.h"
 #include "support/test_certificates.h"
 
@@ -14,7 +15,7 @@ namespace ub {
 namespace {
 
 CertificateConfig Entry(const TestCertificate& made) {
-  return {made.subject + ".pem", made.subject + ".key", made.certificate, made.key};
+  return {made.subject + ".pem", made.subject + ".key", "", made.certificate, made.key, ""};
 }
 
 // A TLS client over one end of a socket pair, the server's transport at the other; both non-blocking, in turns.
@@ -28,8 +29,8 @@ class TlsContextTest : public testing::Test {
     SSL_free(client_);
     SSL_CTX_free(client_context_);
   }
-  void Serve(const TlsConfig& config) {
-    auto context = TlsServerContext::Create(config);
+  void Serve(const TlsConfig& config, const ShmHeader* tickets = nullptr) {
+    auto context = TlsServerContext::Create(config, tickets);
     ASSERT_TRUE(context) << context.error().ToString();
     context_ = *context;
   }
@@ -237,6 +238,90 @@ TEST_F(TlsContextTest, WhatIsNoTlsFails) {
     EXPECT_EQ(result.state, IoState::kError);
     EXPECT_NE(server_->FailureText(), "");
   }
+}
+
+TEST_F(TlsContextTest, SessionsAreResumedWhileTheirKeyLives) {
+  auto header = std::make_unique<ShmHeader>();
+  TlsConfig config;
+  config.certificates = {Entry(MakeCertificate({"a.example"}))};
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    header->ticket_keys_made = 0;
+    ASSERT_TRUE(RotateTicketKeys(header.get(), 1).ok());
+    SSL_CTX_set_max_proto_version(client_context_, version);
+    Serve(config, header.get());
+    Connect();
+    ASSERT_TRUE(Handshake());
+    EXPECT_FALSE(server_->resumed());
+    char byte;
+    SSL_read(client_, &byte, 1);  // where the ticket of TLS 1.3 comes
+    SSL_SESSION* session = SSL_get1_session(client_);
+    const auto resumes = [&] {
+      Connect();
+      SSL_set_session(client_, session);
+      return Handshake() && server_->resumed();
+    };
+    EXPECT_TRUE(resumes());
+    Serve(config, header.get());  // a reload, or another worker
+    EXPECT_TRUE(resumes());
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(RotateTicketKeys(header.get(), 1).ok());
+    EXPECT_TRUE(resumes());
+    ASSERT_TRUE(RotateTicketKeys(header.get(), 1).ok());
+    EXPECT_FALSE(resumes()) << "the fourth new key has taken its place";
+    EXPECT_EQ(state_.state, IoState::kOk) << "a full handshake instead";
+    SSL_SESSION_free(session);
+  }
+}
+
+TEST_F(TlsContextTest, NoTicketsNoResumption) {
+  auto header = std::make_unique<ShmHeader>();
+  ASSERT_TRUE(RotateTicketKeys(header.get(), 1).ok());
+  TlsConfig config;
+  config.certificates = {Entry(MakeCertificate({"a.example"}))};
+  config.session_tickets = false;
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    SSL_CTX_set_max_proto_version(client_context_, version);
+    Serve(config, header.get());
+    Connect();
+    ASSERT_TRUE(Handshake());
+    char byte;
+    SSL_read(client_, &byte, 1);
+    SSL_SESSION* session = SSL_get1_session(client_);
+    EXPECT_EQ(SSL_SESSION_has_ticket(session), 0);
+    Connect();
+    SSL_set_session(client_, session);
+    ASSERT_TRUE(Handshake());
+    EXPECT_FALSE(server_->resumed());
+    SSL_SESSION_free(session);
+  }
+}
+
+// Who proved nothing, or something else, must not come in by an old session.
+TEST_F(TlsContextTest, OtherRulesForClientsEndSessions) {
+  auto header = std::make_unique<ShmHeader>();
+  ASSERT_TRUE(RotateTicketKeys(header.get(), 1).ok());
+  TlsConfig config;
+  config.certificates = {Entry(MakeCertificate({"a.example"}))};
+  Serve(config, header.get());
+  Connect();
+  ASSERT_TRUE(Handshake());
+  char byte;
+  SSL_read(client_, &byte, 1);
+  SSL_SESSION* session = SSL_get1_session(client_);
+  config.client_ca = "ca";
+  config.client_ca_pem = MakeCertificate({"ca.example"}).certificate;
+  Serve(config, header.get());
+  Connect();
+  SSL_set_session(client_, session);
+  EXPECT_FALSE(Handshake());
+  EXPECT_EQ(server_->FailureText(), "peer did not return a certificate");
+  config.client_optional = true;
+  Serve(config, header.get());
+  Connect();
+  SSL_set_session(client_, session);
+  EXPECT_TRUE(Handshake());
+  EXPECT_FALSE(server_->resumed());
+  EXPECT_EQ(server_->certificate().fingerprint, "");
+  SSL_SESSION_free(session);
 }
 
 std::string Inspect(const TlsConfig& config) {
