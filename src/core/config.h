@@ -182,6 +182,17 @@ struct TlsConfig {
   bool operator==(const TlsConfig&) const = default;
 };
 
+// TLS to the backends.
+struct BackendTlsConfig {
+  bool enabled = false;
+  bool verify = true;
+  std::string ca_file;      // path; empty: the system's authorities
+  std::string server_name;  // empty: each backend's host
+  CertificateConfig own;    // what we show to backends that ask; empty: nothing
+  std::string ca_pem;       // what ca_file holds
+  bool operator==(const BackendTlsConfig&) const = default;
+};
+
 struct SharedMemoryConfig {
   uint32_t max_backends = 1024;
   uint32_t rate_limit_entries = 65536;
@@ -206,6 +217,7 @@ struct Config {
   ProxyProtocolConfig proxy_protocol;
   ForwardedConfig forwarded;
   TlsConfig tls;
+  BackendTlsConfig backend_tls;
   LoggingConfig logging;
   AdminConfig admin;
   SharedMemoryConfig shared_memory;

@@ -193,8 +193,9 @@ SourcePosition CertificatePosition(const ConfigNode& root, size_t index, std::st
   return value != nullptr ? value->position : list->items[index].position;
 }
 
-void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, TlsConfig* tls,
+void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, Config* config,
                   ConfigProblems* problems) {
+  TlsConfig* const tls = &config->tls;
   for (size_t i = 0; i < tls->certificates.size(); ++i) {
     CertificateConfig& entry = tls->certificates[i];
     std::string wrong;
@@ -225,6 +226,17 @@ void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, Tls
   if (!wrong.empty()) {
     problems->push_back({PositionOf(root, "tls.client_ca"), "tls.client_ca: " + wrong});
   }
+  BackendTlsConfig& backend = config->backend_tls;
+  const auto read = [&](std::string_view key, const std::string& path, std::string* out) {
+    std::string failed;
+    if (backend.enabled && !path.empty()) *out = ReadFile(path, &failed);
+    if (failed.empty()) return;
+    problems->push_back({PositionOf(root, key), fmt::format("{}: {}", key, failed)});
+  };
+  if (backend.own.key.empty()) backend.own.key = backend.own.certificate;
+  read("backend_tls.ca_file", backend.ca_file, &backend.ca_pem);
+  read("backend_tls.certificate", backend.own.certificate, &backend.own.certificate_pem);
+  read("backend_tls.key", backend.own.key, &backend.own.key_pem);
 }
 
 }  // namespace ub

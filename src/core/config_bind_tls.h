@@ -18,7 +18,7 @@ void BindCertificates(const ConfigNode& root, const BindOptions& options, TlsCon
 void CheckTls(const ConfigNode& root, Config* config, ConfigProblems* problems);
 
 // Fills in what the files hold. `environment` may be null.
-void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, TlsConfig* tls,
+void ReadTlsFiles(const ConfigNode& root, const EnvironmentMap* environment, Config* config,
                   ConfigProblems* problems);
 
 // Where the `member` of certificate `index` was given.

@@ -109,12 +109,12 @@ Layers ReadLayers(const ConfigSource& source) {
 }
 
 // Certificates and keys.
-void CheckCertificates(const ConfigSource& source, const ConfigNode& merged, TlsConfig* tls,
+void CheckCertificates(const ConfigSource& source, const ConfigNode& merged, Config* config,
                        ConfigProblems* problems, ConfigProblems* warnings) {
   const size_t before = problems->size();
-  ReadTlsFiles(merged, &source.environment, tls, problems);
+  ReadTlsFiles(merged, &source.environment, config, problems);
   if (problems->size() != before || source.check_tls == nullptr) return;
-  for (TlsFault& fault : source.check_tls(*tls)) {
+  for (TlsFault& fault : source.check_tls(*config)) {
     const bool one = fault.where == "certificate" || fault.where == "key";
     const ConfigNode* node = one ? nullptr : merged.FindPath(fault.where);
     const SourcePosition position = one               ? CertificatePosition(merged, fault.index, fault.where)
@@ -229,7 +229,7 @@ tl::expected<LoadedConfig, ConfigErrors> LoadConfig(const ConfigSource& source) 
   const bool well_formed = problems.empty();
   if (well_formed) {
     CheckMachine(source, layers.merged, bound.config, &problems);
-    CheckCertificates(source, layers.merged, &bound.config.tls, &problems, &bound.warnings);
+    CheckCertificates(source, layers.merged, &bound.config, &problems, &bound.warnings);
   }
   if (!problems.empty()) {
     SortProblems(&problems);

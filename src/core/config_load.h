@@ -29,7 +29,7 @@ struct TlsFault {
   std::string text;
   bool warning = false;  // it works all the same, for now
 };
-using TlsCheck = std::vector<TlsFault> (*)(const TlsConfig&);
+using TlsCheck = std::vector<TlsFault> (*)(const Config&);
 
 // What a configuration is made of. Kept by the master: loading again reads the file anew and takes
 // environment and command line as they were at the start.

@@ -284,6 +284,10 @@ Config ExampleConfig() {
                    {"/run/ultrabalancer.sock", 0, true, "unix:/run/ultrabalancer.sock", false}};
   config.tls.certificates = {{"/etc/ssl/example.org.pem", "/etc/ssl/private/example.org.key", "", "", "", ""}};
   config.tls.client_ca = "/etc/ssl/clients.pem";
+  config.backend_tls.ca_file = "/etc/ssl/backends.pem";
+  config.backend_tls.server_name = "backend.internal";
+  config.backend_tls.own.certificate = "/etc/ssl/ultrabalancer.pem";
+  config.backend_tls.own.key = "/etc/ssl/private/ultrabalancer.key";
   config.tls.ocsp_staple_file = "/etc/ssl/example.org.ocsp";
   config.user = "www-data";
   config.group = "www-data";

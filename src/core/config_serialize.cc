@@ -236,6 +236,11 @@ void Walk(Archive& archive, TlsConfig& c) {
        client_ca, client_ca_pem, client_optional, redirect_http, hsts_seconds, ocsp_staple_file);
 }
 template <class Archive>
+void Walk(Archive& archive, BackendTlsConfig& c) {
+  auto& [enabled, verify, ca_file, server_name, own, ca_pem] = c;
+  Each(archive, enabled, verify, ca_file, server_name, own, ca_pem);
+}
+template <class Archive>
 void Walk(Archive& archive, LoggingConfig& c) {
   auto& [level, file, access_log, format] = c;
   Each(archive, level, file, access_log, format);
@@ -270,7 +275,7 @@ template <class Archive>
 void WalkConfig(Archive& archive, Config& config) {
   auto& [listen, workers, max_connections, algorithm, hash_key, default_weight, backends,
          health_check, timeout, connection_pool, queue, retry, rate_limit, limits, proxy_protocol,
-         forwarded, tls, logging, admin, shared_memory, user, group, pid_file, cpu_affinity,
+         forwarded, tls, backend_tls, logging, admin, shared_memory, user, group, pid_file, cpu_affinity,
          resolve_interval_ms] = config;
   Each(archive, workers, max_connections, algorithm, hash_key, default_weight, user, group,
        pid_file, cpu_affinity, resolve_interval_ms);
@@ -286,6 +291,7 @@ void WalkConfig(Archive& archive, Config& config) {
   Section(archive, "proxy_protocol", proxy_protocol);
   Section(archive, "forwarded", forwarded);
   Section(archive, "tls", tls);
+  Section(archive, "backend_tls", backend_tls);
   Section(archive, "logging", logging);
   Section(archive, "admin", admin);
   Section(archive, "shared_memory", shared_memory);

@@ -147,7 +147,8 @@ std::vector<CertificateEnd> CertificateEnds(const TlsConfig& config) {
   return ends;
 }
 
-std::vector<TlsFault> InspectTls(const TlsConfig& config) {
+std::vector<TlsFault> InspectTls(const Config& all) {
+  const TlsConfig& config = all.tls;
   std::vector<TlsFault> faults;
   const int64_t now = time(nullptr);
   for (size_t i = 0; i < config.certificates.size(); ++i) {
@@ -173,7 +174,15 @@ std::vector<TlsFault> InspectTls(const TlsConfig& config) {
       say(fmt::format("expires on {}, in {} days (renew it)", Day(end), (end - now) / kDay), true);
     }
   }
-  if (!faults.empty() && !faults.front().warning) return faults;
+  if (all.backend_tls.enabled) {
+    const auto built = TlsClientContext::Create(all.backend_tls);
+    if (!built) {
+      const std::string text = built.error().detail();
+      const size_t colon = text.find(": ");
+      faults.push_back({text.substr(0, colon), 0, text.substr(colon + 2)});
+    }
+  }
+  if (std::ranges::any_of(faults, [](const TlsFault& fault) { return !fault.warning; })) return faults;
   // What is left is told by whoever uses them.
   const SslContextPtr context(SSL_CTX_new(TLS_server_method()));
   const std::string settings = ApplyTlsSettings(config, context.get());

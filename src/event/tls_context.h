@@ -31,6 +31,16 @@ class TlsServerContext : public std::enable_shared_from_this<TlsServerContext> {
   virtual std::unique_ptr<Transport> NewTransport() const = 0;
 };
 
+// What it takes to speak TLS with backends: whom to believe, and who we are. As above, in workers and in the controller.
+class TlsClientContext : public std::enable_shared_from_this<TlsClientContext> {
+ public:
+  static Result<std::shared_ptr<const TlsClientContext>> Create(const BackendTlsConfig& config);
+  virtual ~TlsClientContext() = default;
+  // The client's side of one connection to `name` (a DNS name or an IP address), which the server must prove to have, unless
+  // that is turned off. Null where memory has run out.
+  virtual std::unique_ptr<Transport> NewTransport(const std::string& name) const = 0;
+};
+
 // When certificates end, in the order of the configuration.
 struct CertificateEnd {
   std::string file, name;  // the first name that it is for
@@ -40,7 +50,7 @@ std::vector<CertificateEnd> CertificateEnds(const TlsConfig& config);
 
 // What is wrong with certificates, keys and settings, and what soon will be: for
 // ConfigSource::check_tls. Master and checking commands.
-std::vector<TlsFault> InspectTls(const TlsConfig& config);
+std::vector<TlsFault> InspectTls(const Config& config);
 
 }  // namespace ub
 

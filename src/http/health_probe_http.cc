@@ -21,7 +21,7 @@ class HttpProbe final : public HealthProbe, public ConnectionHandler {
   void Start(const ProbeTarget& target) override {
     WriteRequest(target.text);
     bool connected = false;
-    auto made = Connection::Connect(loop_, target.address, target.bytes, this, &connected);
+    auto made = ConnectToTarget(loop_, target, this, &connected);
     if (!made) {
       Done(false, made.error().detail());
       return;
@@ -34,7 +34,7 @@ class HttpProbe final : public HealthProbe, public ConnectionHandler {
 
   void OnConnected(int error) override {
     if (error != 0) {
-      Done(false, Status::System("connect", error).detail());
+      Done(false, ConnectFailure(*connection_, error));
     } else {
       (void)connection_->Write(request_);
     }

@@ -189,6 +189,7 @@ UpstreamAttempt::Request ProxySession::AttemptRequest(std::string_view body) con
   request.address = context_->group->Address(lease_.slot, &request.address_bytes);
   request.slot = lease_.slot;
   request.generation = lease_.generation;
+  request.security = {&context_->security, &context_->group->Slot(lease_.slot)};
   return request;
 }
 

@@ -18,6 +18,16 @@ Status BackendStatus(StatusCode code, std::string detail) {
 
 }  // namespace
 
+Result<std::unique_ptr<Connection>> UpstreamAttempt::Connect(const Request& request, bool* connected) {
+  std::unique_ptr<Transport> transport;
+  const auto& [security, backend] = request.security;
+  if (security != nullptr && security->enabled()) {
+    transport = security->NewTransport(*backend);
+    if (transport == nullptr) return Fail(Status(StatusCode::kExhausted, StatusSource::kProxy, "no memory for TLS"));
+  }
+  return Connection::Connect(loop_, request.address, request.address_bytes, this, connected, std::move(transport));
+}
+
 std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const Config* config, bool allow_reuse) {
   request_ = request;
   config_ = config;
@@ -31,7 +41,7 @@ std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const
     link_->connection->set_handler(this);
     sent_before_ = link_->connection->sent_bytes();
   } else {
-    auto made = Connection::Connect(loop_, request.address, request.address_bytes, this, &connected);
+    auto made = Connect(request, &connected);
     if (!made) {
       pool_->Discard(std::move(link_));
       return AttemptError{TryFailure::kConnect, std::move(made.error())};
@@ -120,7 +130,9 @@ void UpstreamAttempt::Fail(TryFailure failure, StatusCode code, std::string deta
 void UpstreamAttempt::OnConnected(int error) {
   if (error != 0) {
     const StatusCode code = error == ETIMEDOUT ? StatusCode::kTimeout : StatusCode::kRefused;
-    Fail(TryFailure::kConnect, code, Status::System("connect", error).detail());
+    std::string failure = link_->connection->transport().FailureText();
+    Fail(TryFailure::kConnect, code,
+         failure.empty() ? Status::System("connect", error).detail() : "TLS handshake: " + failure);
     return;
   }
   state_ = State::kActive;

@@ -17,6 +17,7 @@
 #include "http/http1_parser.h"
 #include "http/message.h"
 #include "http/retry_policy.h"
+#include "upstream/backend_security.h"
 #include "upstream/keepalive_pool.h"
 
 namespace ub {
@@ -60,6 +61,7 @@ class UpstreamAttempt final : public ConnectionHandler {
     const sockaddr* address = nullptr;
     socklen_t address_bytes = 0;
     uint32_t slot = 0, generation = 0;
+    std::pair<const BackendSecurity*, const BackendSlot*> security;  // how to speak with the backend; null: in plain text
   };
 
   // `config` outlives the attempt. An immediate failure is returned and the handler not called for it.
@@ -93,6 +95,7 @@ class UpstreamAttempt final : public ConnectionHandler {
 
  private:
   enum class State : uint8_t { kIdle, kConnecting, kActive };
+  Result<std::unique_ptr<Connection>> Connect(const Request& request, bool* connected);
   void Send();
   void ReadOnce();
   void TakeHead(char* bytes, size_t count);

@@ -101,6 +101,9 @@ void Worker::TurnBegins() {
 }
 
 Status Worker::LoadCertificates(const Config& config) {
+  bool changed = false;
+  if (Status status = context_.security.Configure(config, &changed); !status.ok()) return status;
+  if (changed) pool_.Renew();
   if (config.tls.certificates.empty()) {
     context_.tls = nullptr;
   } else if (context_.tls == nullptr || config.tls != context_.config->tls) {

@@ -17,6 +17,7 @@
 #include "http/http1_parser.h"
 #include "http/request_key.h"
 #include "http/request_stage.h"
+#include "upstream/backend_security.h"
 #include "upstream/keepalive_pool.h"
 #include "upstream/upstream_group.h"
 
@@ -79,6 +80,7 @@ struct WorkerContext {
 
   // Requests begin with this one and keep it to their end.
   std::shared_ptr<const Config> config;
+  BackendSecurity security;                     // of connections to backends
   std::shared_ptr<const TlsServerContext> tls;  // null: there is no certificate
   RequestSettings settings;
   RequestStages stages;

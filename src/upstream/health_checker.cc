@@ -70,7 +70,7 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
     starting_ = true;
     ended_at_once_ = false;
     probe_->Start({reinterpret_cast<const sockaddr*>(at.address), static_cast<socklen_t>(at.address_bytes),
-                   at.address_text});
+                   at.address_text, owner_->security_.enabled() ? &owner_->security_ : nullptr, &at});
     starting_ = false;
     if (ended_at_once_) owner_->loop_->Retire(std::move(probe_));
   }
@@ -109,7 +109,11 @@ HealthThresholds HealthChecker::thresholds() const {
 }
 
 void HealthChecker::Configure(std::shared_ptr<const Config> config) {
-  const bool same = config_ != nullptr && config_->health_check == config->health_check;
+  bool changed = false;
+  if (Status status = security_.Configure(*config, &changed); !status.ok()) {
+    Log(LogLevel::kError, "{}", status.detail());  // the master has checked it
+  }
+  const bool same = !changed && config_ != nullptr && config_->health_check == config->health_check;
   config_ = std::move(config);
   if (!same) {
     for (auto& target : targets_) Drop(&target);

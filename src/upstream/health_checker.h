@@ -44,6 +44,7 @@ class HealthChecker {
   BackendTable* table_;
   HealthProbeFactory* factory_;
   std::shared_ptr<const Config> config_;
+  BackendSecurity security_;
   Random random_;
   std::vector<std::unique_ptr<Target>> targets_;  // by slot; null where there is none
   Timer passive_;                                 // looks for failures that workers reported

@@ -13,6 +13,7 @@
 
 #include "core/config.h"
 #include "event/connection.h"
+#include "upstream/backend_security.h"
 
 namespace ub {
 
@@ -27,7 +28,15 @@ struct ProbeTarget {
   const sockaddr* address = nullptr;
   socklen_t bytes = 0;
   std::string_view text;  // "10.0.0.1:80", also the Host of HTTP checks
+  const BackendSecurity* security = nullptr;  // null: plain text
+  const BackendSlot* backend = nullptr;       // with `security`
 };
+
+// A connection to it, as Connection::Connect.
+Result<std::unique_ptr<Connection>> ConnectToTarget(EventLoop* loop, const ProbeTarget& target,
+                                                    ConnectionHandler* handler, bool* connected);
+// Why it did not come to be, for OnProbeDone.
+std::string ConnectFailure(const Connection& connection, int error);
 
 class HealthProbe : public Retirable {
  public:

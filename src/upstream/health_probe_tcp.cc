@@ -13,7 +13,7 @@ class TcpProbe final : public HealthProbe, public ConnectionHandler {
 
   void Start(const ProbeTarget& target) override {
     bool connected = false;
-    auto made = Connection::Connect(loop_, target.address, target.bytes, this, &connected);
+    auto made = ConnectToTarget(loop_, target, this, &connected);
     if (!made) {
       handler_->OnProbeDone(false, made.error().detail());
       return;
@@ -28,7 +28,7 @@ class TcpProbe final : public HealthProbe, public ConnectionHandler {
 
   void OnConnected(int error) override {
     connection_->CancelDeadline();
-    handler_->OnProbeDone(error == 0, error == 0 ? std::string() : Status::System("connect", error).detail());
+    handler_->OnProbeDone(error == 0, error == 0 ? std::string() : ConnectFailure(*connection_, error));
   }
   void OnReadable() override {}
   void OnWritable() override {}
@@ -42,6 +42,21 @@ class TcpProbe final : public HealthProbe, public ConnectionHandler {
 };
 
 }  // namespace
+
+Result<std::unique_ptr<Connection>> ConnectToTarget(EventLoop* loop, const ProbeTarget& target,
+                                                    ConnectionHandler* handler, bool* connected) {
+  std::unique_ptr<Transport> transport;
+  if (target.security != nullptr) {
+    transport = target.security->NewTransport(*target.backend);
+    if (transport == nullptr) return Fail(Status(StatusCode::kExhausted, StatusSource::kProxy, "no memory for TLS"));
+  }
+  return Connection::Connect(loop, target.address, target.bytes, handler, connected, std::move(transport));
+}
+
+std::string ConnectFailure(const Connection& connection, int error) {
+  const std::string text = connection.transport().FailureText();
+  return text.empty() ? Status::System("connect", error).detail() : "TLS handshake: " + text;
+}
 
 std::unique_ptr<HealthProbe> TcpProbeFactory::Make(EventLoop* loop, const HealthCheckConfig& config,
                                                    ProbeHandler* handler) {

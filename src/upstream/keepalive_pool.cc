@@ -11,7 +11,11 @@ uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
 }  // namespace
 
-void BackendConnection::OnReadable() { pool_->Close(pool_->Unlink(this)); }
+void BackendConnection::OnReadable() {
+  // TLS has things to say of its own, such as tickets.
+  if (!connection->transport().can_splice() && KeepalivePool::IsQuiet(connection.get())) return;
+  pool_->Close(pool_->Unlink(this));
+}
 void BackendConnection::OnDeadline() { pool_->Close(pool_->Unlink(this)); }
 
 KeepalivePool::KeepalivePool(EventLoop* loop, ShmSegment* shm, uint32_t row)
@@ -56,6 +60,7 @@ std::unique_ptr<BackendConnection> KeepalivePool::MakeNew(uint32_t slot, uint32_
   made->slot = slot;
   made->generation = generation;
   made->requests = 0;
+  made->epoch_ = epoch_;
   return made;
 }
 
@@ -80,7 +85,7 @@ void KeepalivePool::Put(std::unique_ptr<BackendConnection> connection) {
   Slot& slot = At(connection->slot);
   // A backend that was removed while the request was under way gets no other one here.
   const uint32_t state = shm_->slot(connection->slot).state.load(std::memory_order_relaxed);
-  if (state == static_cast<uint32_t>(SlotState::kRemoved) || slot.idle >= Allowed(slot) ||
+  if (state == static_cast<uint32_t>(SlotState::kRemoved) || connection->epoch_ != epoch_ || slot.idle >= Allowed(slot) ||
       (config_.max_requests != 0 && connection->requests >= config_.max_requests) || !IsQuiet(connection->connection.get())) {
     Close(std::move(connection));
     return;

@@ -37,6 +37,7 @@ class BackendConnection final : public ConnectionHandler, public Retirable {
  private:
   friend class KeepalivePool;
   KeepalivePool* pool_ = nullptr;
+  uint32_t epoch_ = 0;  // of the pool when it was made
   BackendConnection *newer_ = nullptr, *older_ = nullptr;  // neighbours in the idle list
 };
 
@@ -60,6 +61,11 @@ class KeepalivePool {
   void CloseUnless(const std::function<bool(uint32_t slot, uint32_t generation)>& keep);
   // Closes all idle ones.
   void CloseAll();
+  // Connections that were made before are not used again: backends are spoken to in another way now.
+  void Renew() {
+    epoch_++;
+    CloseAll();
+  }
 
   uint32_t idle(uint32_t slot) const;
   uint32_t in_use(uint32_t slot) const;
@@ -91,6 +97,7 @@ class KeepalivePool {
   std::vector<std::unique_ptr<BackendConnection>> spare_;  // objects without a socket, for reuse
   Timer period_;
   bool counting_ = false;
+  uint32_t epoch_ = 0;
 };
 
 }  // namespace ub

@@ -31,9 +31,9 @@ class Example : public testing::TestWithParam<std::string> {
  protected:
   std::string Prepare(CertificateFiles* files) {
     std::string text = ReadFile(GetParam());
-    const bool tls = Contains(text, " tls\"");
+    const bool tls = Contains(text, "/etc/ssl/");
     if (!tls || GetParam().ends_with("/ultrabalancer.yaml")) return GetParam();
-    for (const std::string name : {"example.org", "example.net"}) files->Put(name, MakeCertificate({name}));
+    for (const std::string name : {"example.org", "example.net", "internal-ca"}) files->Put(name, MakeCertificate({name}));
     for (const std::string directory : {"/etc/ssl/private/", "/etc/ssl/"}) {
       for (size_t at; (at = text.find(directory)) != std::string::npos;) text.replace(at, directory.size(), files->Path(""));
     }
@@ -52,8 +52,8 @@ TEST_P(Example, IsGoodAsItStands) {
 TEST_P(Example, Serves) {
   const FakeBackend backend;
   CertificateFiles files;
-  // Its one listener is plain: there is nowhere to redirect to.
-  FlagsOnly instance({"-c", Prepare(&files), "-g", "tls.redirect_http=false", "-b", backend.endpoint().Text()});
+  // Its one listener is plain: there is nowhere to redirect to. Nor does the backend speak TLS.
+  FlagsOnly instance({"-c", Prepare(&files), "-g", "tls.redirect_http=false", "-g", "backend_tls.enabled=false", "-b", backend.endpoint().Text()});
   ASSERT_TRUE(instance.WaitServing()) << instance.Log();
   EXPECT_EQ(FetchOnce(instance.endpoint()).status, 200);
   EXPECT_EQ(instance.Log().find("ultrabalancer: /"), std::string::npos) << instance.Log();
@@ -70,7 +70,7 @@ TEST(Examples, ThereIsOneForEachUse) {
   const std::vector<std::string> files = Examples();
   for (const char* use :
        {"simple.yaml", "simple.toml", "simple.ini", "weighted.yaml", "sticky-sessions.yaml",
-        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "tls.yaml", "ultrabalancer.yaml"}) {
+        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "tls.yaml", "tls-backends.yaml", "ultrabalancer.yaml"}) {
     EXPECT_TRUE(std::ranges::any_of(files, [use](const std::string& file) {
       return std::filesystem::path(file).filename() == use;
     })) << use;

@@ -92,13 +92,13 @@ TEST(ConfigBindTls, WhatTheLayerAboveFindsGetsItsPlace) {
   directory.Write("u.yaml", "listen: [ \"127.0.0.1:1 tls\" ]\nbackends: [ \"127.0.0.1:2\" ]\n"
                             "tls: { ciphers: \"X\", certificates: [ { certificate: a.pem, key: a.pem } ] }\n");
   ConfigSource source = directory.Source("u.yaml");
-  source.check_tls = [](const TlsConfig&) {
+  source.check_tls = [](const Config&) {
     return std::vector<TlsFault>{{"key", 0, "is bad"}, {"tls.ciphers", 0, "are bad"}};
   };
   auto loaded = LoadConfig(source);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(Lines(loaded.error().lines), "u.yaml:3:17: tls.ciphers: are bad\nu.yaml:3:65: tls.certificates: is bad");
-  source.check_tls = [](const TlsConfig&) {
+  source.check_tls = [](const Config&) {
     return std::vector<TlsFault>{{"certificate", 0, "grows old", true}};
   };
   loaded = LoadConfig(source);

@@ -122,6 +122,7 @@ Config UnusualConfig() {
            true,
            88,
            "/c/first.ocsp"};
+  c.backend_tls = {true, false, "/c/backends.pem", "b.example", {"/c/own.pem", "/c/own.key", "", "", "", ""}, ""};
   c.logging = {LogLevel::kDebug, "/var/log/e.log", "stdout", "json"};
   c.admin = {false, "unix:/run/a.sock", 31, true, "hunter2", false, true, "/var/lib/s"};
   c.shared_memory = {32, 2048};

@@ -326,7 +326,9 @@ TEST_F(TlsContextTest, OtherRulesForClientsEndSessions) {
 
 std::string Inspect(const TlsConfig& config) {
   std::string out;
-  for (const TlsFault& fault : InspectTls(config)) {
+  Config all;
+  all.tls = config;
+  for (const TlsFault& fault : InspectTls(all)) {
     out += (fault.warning ? "warning " : "") + fault.where + " " + std::to_string(fault.index) + ": " + fault.text + "\n";
   }
   return out;
@@ -364,7 +366,9 @@ TEST(InspectTls, LooksAtTheCalendar) {
     order.begins_in_days = begin;
     TlsConfig config;
     config.certificates = {Entry(MakeCertificate(order))};
-    const std::vector<TlsFault> faults = InspectTls(config);
+    Config all;
+    all.tls = config;
+    const std::vector<TlsFault> faults = InspectTls(all);
     ASSERT_EQ(faults.size(), 1u) << text;
     EXPECT_NE(faults[0].text.find(text), std::string::npos) << faults[0].text;
     EXPECT_EQ(faults[0].warning, days > 0);
