@@ -23,7 +23,7 @@ Result<std::unique_ptr<Connection>> UpstreamAttempt::Connect(const Request& requ
   const auto& [security, backend] = request.security;
   if (security != nullptr && security->enabled()) {
     transport = security->NewTransport(*backend);
-    if (transport == nullptr) return Fail(Status(StatusCode::kExhausted, StatusSource::kProxy, "no memory for TLS"));
+    if (transport == nullptr) return ub::Fail(Status(StatusCode::kExhausted, StatusSource::kProxy, "no memory for TLS"));
   }
   return Connection::Connect(loop_, request.address, request.address_bytes, this, connected, std::move(transport));
 }
