@@ -206,7 +206,7 @@ std::string DescribeType(const ConfigKey& key) {
     case KeyType::kBackendList:
       return "list of backends";
     case KeyType::kCertificateList:
-      return "list of { certificate, key, ocsp_staple_file }, or of \"CERTIFICATE KEY\": paths of PEM files, the key also env:NAME";
+      return "list of { certificate, key, ocsp_staple_file }, or of \"CERTIFICATE KEY\": PEM files, the key also env:NAME";
     case KeyType::kWordList:
       return "list of " + choices;
   }

@@ -79,6 +79,8 @@ TlsClient::TlsClient(const Endpoint& to, const TlsOptions& options, SSL_SESSION*
 }
 
 TlsClient::~TlsClient() {
+  // A session whose connection was not shut down would count as bad and not be resumed.
+  if (ssl_ != nullptr) SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN);
   SSL_free(ssl_);
   SSL_CTX_free(context_);
 }

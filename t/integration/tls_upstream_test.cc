@@ -132,7 +132,7 @@ TEST_F(TlsUpstream, BadFilesAreErrors) {
            {", ca_file: /nowhere", "backend_tls.ca_file: cannot read /nowhere"},
            {", ca_file: \"" + files_.Path("nonsense") + "\"", "backend_tls.ca_file: "},
            {", certificate: \"" + files_.Path("ca.pem") + "\"", "backend_tls.key: "}}) {
-    proxy.WriteConfig(Config(backend, tls));
+    proxy.WriteConfig(Config(backend, tls).CopyListen(proxy.config()));
     const CommandResult test = RunBinary({"-t", "-c", proxy.config_path()});
     EXPECT_EQ(test.status, 1);
     EXPECT_TRUE(Contains(test.err, why)) << test.err;

@@ -26,8 +26,13 @@ class TlsContextTest : public testing::Test {
     SSL_CTX_set_options(client_context_, SSL_OP_IGNORE_UNEXPECTED_EOF);
   }
   void TearDown() override {
-    SSL_free(client_);
+    FreeClient();
     SSL_CTX_free(client_context_);
+  }
+  // A session whose connection was not shut down would count as bad and not be resumed.
+  void FreeClient() {
+    if (client_ != nullptr) SSL_set_shutdown(client_, SSL_SENT_SHUTDOWN);
+    SSL_free(client_);
   }
   void Serve(const TlsConfig& config, const ShmHeader* tickets = nullptr) {
     auto context = TlsServerContext::Create(config, tickets);
@@ -39,7 +44,7 @@ class TlsContextTest : public testing::Test {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     ours_.Reset(ends[0]);
     theirs_.Reset(ends[1]);
-    SSL_free(client_);
+    FreeClient();
     client_ = SSL_new(client_context_);
     SSL_set_fd(client_, theirs_.get());
     SSL_set_connect_state(client_);
