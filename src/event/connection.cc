@@ -222,11 +222,7 @@ bool Connection::Flush() {
 void Connection::EndWriting() { shutdown_wanted_ = !transport_->ShutdownWrite(fd_.get()); }
 
 int Connection::PendingError() const {
-  if (write_error_ != 0) return write_error_;
-  int error = 0;
-  socklen_t bytes = sizeof error;
-  getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes);
-  return error;
+  return write_error_ != 0 ? write_error_ : transport_->PendingError(fd_.get());
 }
 
 void Connection::ShutdownWrite() {

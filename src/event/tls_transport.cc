@@ -26,6 +26,7 @@ class TlsTransport final : public Transport {
   bool ShutdownWrite(int fd) override;
   void Farewell(int fd) override;
   bool AtEnd(int fd) override;
+  int PendingError(int fd) override;
   // The kernel had no more than was taken, and nothing of that lies here.
   bool short_read_means_empty() const override {
     return drained_ && SSL_has_pending(ssl_.get()) == 0;
@@ -251,6 +252,12 @@ bool TlsTransport::AtEnd(int fd) {
   if (failure.state == IoState::kWouldBlock) return false;
   read_end_ = failure;
   return true;
+}
+
+// An end without close_notify is an error though the socket has none.
+int TlsTransport::PendingError(int fd) {
+  if (AtEnd(fd) && read_end_.state == IoState::kError) return read_end_.error;
+  return Transport::PendingError(fd);
 }
 
 std::string_view TlsTransport::protocol() const {

@@ -43,6 +43,8 @@ class Transport {
   virtual void Farewell(int /*fd*/) {}
   // Whether the peer has ended or broken its direction and nothing before that waits to be read. Takes no bytes.
   virtual bool AtEnd(int fd) = 0;
+  // What broke the stream though its end was not read yet, 0 if nothing: an errno. Takes no bytes.
+  virtual int PendingError(int fd);
   // The last Read wants the socket to take bytes before it goes on; the last Write wants some to come.
   virtual bool read_wants_write() const { return false; }
   virtual bool write_wants_read() const { return false; }

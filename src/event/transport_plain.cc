@@ -51,6 +51,13 @@ class Plain final : public Transport {
 
 }  // namespace
 
+int Transport::PendingError(int fd) {
+  int error = 0;
+  socklen_t bytes = sizeof error;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+  return error;
+}
+
 Transport* PlainTransport() {
   static Plain plain;
   return &plain;
