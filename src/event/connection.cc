@@ -22,39 +22,33 @@ Nobody nobody;
 }  // namespace
 
 Connection::Connection(EventLoop* loop, UniqueFd fd, Transport* transport, ConnectionHandler* handler)
-    : loop_(loop),
-      handler_(handler),
-      transport_(transport),
-      fd_(std::move(fd)),
-      unsent_(&loop->buffers()),
-      timer_(&loop->timers(), &Connection::OnTimer, this),
-      read_soon_(&Connection::OnReadSoon, this) {}
+    : LoopClient(loop), handler_(handler), transport_(transport), fd_(std::move(fd)), unsent_(&loop->buffers()) {}
 
 Connection::~Connection() {
   // libevent must forget the descriptor before its number can be used again.
   watcher_.Unwatch();
+  if (own_transport_) delete transport_;
 }
 
 Status Connection::Start() {
-  return watcher_.Watch(loop_, fd_.get(),
-                        FdWatcher::kRead | FdWatcher::kWrite | FdWatcher::kClosed | FdWatcher::kEdge,
-                        &Connection::OnEvent, this);
+  constexpr unsigned kAll = FdWatcher::kRead | FdWatcher::kWrite | FdWatcher::kClosed | FdWatcher::kEdge;
+  return watcher_.Watch<&Connection::OnEvent>(loop(), fd_.get(), kAll, this);
 }
 
 void Connection::Retire(std::unique_ptr<Connection> connection) {
   // A stream that is cut must not look as if it had ended.
   const bool whole = connection->phase_ == Phase::kOpen && connection->unsent_.empty() &&
                      connection->write_error_ == 0 && !connection->reset_on_close_;
-  if (whole && connection->own_ != nullptr) connection->own_->Farewell(connection->fd_.get());
+  if (whole && connection->own_transport_) connection->transport_->Farewell(connection->fd_.get());
   connection->handler_ = &nobody;
-  connection->timer_.Cancel();
-  connection->read_soon_.Cancel();
+  connection->CancelTimer();
+  connection->CancelSoon();
   connection->watcher_.Unwatch();
   connection->readable_ = false;
   connection->unsent_.Clear();
   connection->shutdown_wanted_ = false;
   connection->fd_.Reset();
-  EventLoop* loop = connection->loop_;
+  EventLoop* loop = connection->loop();
   loop->Retire(std::move(connection));
 }
 
@@ -92,21 +86,20 @@ Result<std::unique_ptr<Connection>> Connection::Connect(EventLoop* loop, const s
 }
 
 void Connection::Secure(std::unique_ptr<Transport> transport) {
-  own_ = std::move(transport);
-  transport_ = own_.get();
+  if (own_transport_) delete transport_;
+  transport_ = transport.release();
+  own_transport_ = true;
   phase_ = Phase::kHandshake;
   // What has come already makes no edge.
   if (watcher_.watching()) ReadSoon();
 }
 
 void Connection::OnEvent(void* self, unsigned what) { static_cast<Connection*>(self)->HandleEvent(what); }
-void Connection::OnTimer(void* self) { static_cast<Connection*>(self)->handler_->OnDeadline(); }
-void Connection::OnReadSoon(void* self) {
-  auto* connection = static_cast<Connection*>(self);
-  if (connection->phase_ == Phase::kOpen) {
-    connection->handler_->OnReadable();
+void Connection::OnSoon() {
+  if (phase_ == Phase::kOpen) {
+    handler_->OnReadable();
   } else {
-    connection->HandleEvent(0);
+    HandleEvent(0);
   }
 }
 
@@ -121,9 +114,9 @@ void Connection::HandleEvent(unsigned what) {
     if (!Open()) return;
     // What was written early, and what the peer sent together with its answer, have no edge of their own.
     flush = true;
-  } else if (own_ != nullptr) {
-    flush |= own_->write_wants_read();
-    if (flush && own_->read_wants_write()) readable_ = true;
+  } else if (own_transport_) {
+    flush |= transport_->write_wants_read();
+    if (flush && transport_->read_wants_write()) readable_ = true;
   }
   // Handlers never destroy the connection within a callback, only retire it; a retired one has a handler that ignores.
   if (flush && !unsent_.empty()) {
@@ -139,10 +132,10 @@ bool Connection::Open() {
   if (phase_ == Phase::kConnecting) {
     socklen_t bytes = sizeof error;
     getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes);
-    phase_ = own_ != nullptr ? Phase::kHandshake : Phase::kOpen;
+    phase_ = own_transport_ ? Phase::kHandshake : Phase::kOpen;
   }
   if (phase_ == Phase::kHandshake && error == 0) {
-    const IoResult result = own_->Handshake(fd_.get());
+    const IoResult result = transport_->Handshake(fd_.get());
     if (result.state == IoState::kWouldBlock) return false;
     if (result.state != IoState::kOk) error = result.error;
     readable_ = true;

@@ -22,9 +22,8 @@
 
 namespace ub {
 
-class ConnectionHandler {
+class ConnectionHandler : public Retirable {
  public:
-  virtual ~ConnectionHandler() = default;
   // A connect that was under way has ended, with the handshake where there is one; `error` is 0 or its errno, and
   // FailureText may say more.
   virtual void OnConnected(int error) = 0;
@@ -37,7 +36,7 @@ class ConnectionHandler {
   virtual void OnDeadline() = 0;
 };
 
-class Connection : public Retirable {
+class Connection final : public LoopClient {
  public:
   // Takes a connected, non-blocking socket.
   Connection(EventLoop* loop, UniqueFd fd, Transport* transport, ConnectionHandler* handler);
@@ -59,12 +58,11 @@ class Connection : public Retirable {
 
   // The new owner is not called for what the one before wanted to read soon.
   void set_handler(ConnectionHandler* handler) {
-    read_soon_.Cancel();
+    CancelSoon();
     handler_ = handler;
   }
   int fd() const { return fd_.get(); }
   const Transport& transport() const { return *transport_; }
-  EventLoop* loop() { return loop_; }
 
   // One read. kWouldBlock without a system call where the socket is known to be empty.
   IoResult Read(char* data, size_t capacity);
@@ -76,7 +74,7 @@ class Connection : public Retirable {
   // The peer has ended its direction, though bytes before that may wait.
   bool peer_ended() const { return peer_ended_; }
   // Have OnReadable called in the next turn, to let others have theirs.
-  void ReadSoon() { loop_->RunSoon(&read_soon_); }
+  void ReadSoon() { loop()->RunSoon(this); }
 
   // Sends the pieces in order; what the socket does not take now is kept. False: the connection is broken (write_error);
   // OnReadable is called at the end of this turn, for what the peer had to say before.
@@ -99,16 +97,16 @@ class Connection : public Retirable {
   // Has the close send a reset, so that the peer cannot take a cut stream for a whole one.
   void ResetOnClose();
 
-  // One deadline a connection; see Timer for the cost.
-  void SetDeadline(uint64_t deadline_ns) { timer_.Set(deadline_ns); }
-  void CancelDeadline() { timer_.Cancel(); }
-  bool has_deadline() const { return timer_.active(); }
+  // One deadline a connection; see TimerQueue for the cost.
+  void SetDeadline(uint64_t deadline_ns) { SetTimer(deadline_ns); }
+  void CancelDeadline() { CancelTimer(); }
+  bool has_deadline() const { return timer_set(); }
 
  private:
   enum class Phase : uint8_t { kConnecting, kHandshake, kOpen };
   static void OnEvent(void* self, unsigned what);
-  static void OnTimer(void* self);
-  static void OnReadSoon(void* self);
+  void OnTimer() override { handler_->OnDeadline(); }
+  void OnSoon() override;
   void HandleEvent(unsigned what);
   // One step towards kOpen; false where it is not reached.
   bool Open();
@@ -116,21 +114,19 @@ class Connection : public Retirable {
   void Keep(std::span<const iovec> pieces, size_t skip);
   bool Flush();
 
-  EventLoop* loop_;
+  // Small fields first: they lie in the base's padding. 224 bytes in all, a size class of jemalloc; see docs/tuning.md.
+  Phase phase_ = Phase::kOpen;
+  bool readable_ : 1 = false;
+  bool peer_ended_ : 1 = false;
+  bool shutdown_wanted_ : 1 = false;
+  bool reset_on_close_ : 1 = false;
+  bool own_transport_ : 1 = false;  // *transport_ is this connection's alone, and goes with it
   ConnectionHandler* handler_;
   Transport* transport_;
-  std::unique_ptr<Transport> own_;  // where transport_ is this connection's alone
   UniqueFd fd_;
-  Phase phase_ = Phase::kOpen;
-  bool readable_ = false;
-  bool peer_ended_ = false;
-  bool shutdown_wanted_ = false;
-  bool reset_on_close_ = false;
   int write_error_ = 0;
   uint64_t sent_bytes_ = 0;
   Buffer unsent_;
-  Timer timer_;
-  Task read_soon_;
   FdWatcher watcher_;
 };
 

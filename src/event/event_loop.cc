@@ -4,14 +4,18 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace ub {
 
-void Task::Cancel() {
-  if (list_ == nullptr) return;
+thread_local EventLoop* EventLoop::running_loop_ = nullptr;
+
+void LoopClient::CancelSoon() {
+  if (soon_ == Soon::kNo) return;
   // The place stays, empty: the list may be being walked.
-  std::replace(list_->begin(), list_->end(), this, static_cast<Task*>(nullptr));
-  list_ = nullptr;
+  std::vector<LoopClient*>& list = soon_ == Soon::kListed ? loop_->soon_ : loop_->running_;
+  std::replace(list.begin(), list.end(), this, static_cast<LoopClient*>(nullptr));
+  soon_ = Soon::kNo;
 }
 
 Result<std::unique_ptr<EventLoop>> EventLoop::Create() {
@@ -36,8 +40,8 @@ EventLoop::EventLoop(event_base* base)
 
 EventLoop::~EventLoop() {
   // Whom tasks and hook would call may be half destroyed by now.
-  for (Task* task : soon_) {
-    if (task != nullptr) task->list_ = nullptr;
+  for (LoopClient* client : soon_) {
+    if (client != nullptr) client->soon_ = LoopClient::Soon::kNo;
   }
   soon_.clear();
   turn_hook_ = nullptr;
@@ -48,18 +52,20 @@ EventLoop::~EventLoop() {
 
 void EventLoop::Run() {
   stopped_ = false;
+  EventLoop* const outer = std::exchange(running_loop_, this);
   while (!stopped_) {
     int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
     if (!soon_.empty()) flags |= EVLOOP_NONBLOCK;
     event_base_loop(base_, flags);
     EndTurn();
   }
+  running_loop_ = outer;
 }
 
-void EventLoop::RunSoon(Task* task) {
-  if (task->pending()) return;
-  task->list_ = &soon_;
-  soon_.push_back(task);
+void EventLoop::RunSoon(LoopClient* client) {
+  if (client->soon()) return;
+  client->soon_ = LoopClient::Soon::kListed;
+  soon_.push_back(client);
 }
 
 void EventLoop::ReadClock() {
@@ -77,15 +83,14 @@ void EventLoop::EndTurn() {
   if (!soon_.empty()) {
     BeginCallback();
     running_.swap(soon_);
-    for (Task*& task : running_) {
-      if (task != nullptr) task->list_ = &running_;
+    for (LoopClient* client : running_) {
+      if (client != nullptr) client->soon_ = LoopClient::Soon::kRunning;
     }
     for (size_t i = 0; i < running_.size(); ++i) {
-      Task* task = running_[i];
-      if (task == nullptr) continue;
-      task->list_ = nullptr;
-      running_[i] = nullptr;
-      task->callback_(task->arg_);
+      LoopClient* client = std::exchange(running_[i], nullptr);
+      if (client == nullptr) continue;
+      client->soon_ = LoopClient::Soon::kNo;
+      client->OnSoon();
     }
     running_.clear();
   }

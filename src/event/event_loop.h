@@ -19,28 +19,19 @@ struct event_base;
 
 namespace ub {
 
-// Something to be deleted once no callback of it can be on the stack: see EventLoop::Retire.
-class Retirable {
- public:
-  virtual ~Retirable() = default;
-};
-
-// Work for the next turn; the owner keeps it alive or cancels it.
-class Task {
+// A function to be called at the end of a turn, for owners that are no LoopClient themselves or need several.
+class Task final : public LoopClient {
  public:
   using Callback = void (*)(void* arg);
-  Task(Callback callback, void* arg) : callback_(callback), arg_(arg) {}
-  ~Task() { Cancel(); }
-  Task(const Task&) = delete;
-  Task& operator=(const Task&) = delete;
-  bool pending() const { return list_ != nullptr; }
-  void Cancel();
+  Task(EventLoop* loop, Callback callback, void* arg) : LoopClient(loop), callback_(callback), arg_(arg) {}
+  bool pending() const { return soon(); }
+  void Cancel() { CancelSoon(); }
 
  private:
-  friend class EventLoop;
-  Callback callback_;
-  void* arg_;
-  std::vector<Task*>* list_ = nullptr;  // where it waits
+  void OnSoon() override { callback_(arg_); }
+
+  const Callback callback_;
+  void* const arg_;
 };
 
 class EventLoop {
@@ -72,23 +63,29 @@ class EventLoop {
 
   // Deletes `object` at the end of this turn: no callback dies inside itself.
   void Retire(std::unique_ptr<Retirable> object) { retired_.push_back(std::move(object)); }
-  // Calls the task at the end of this turn (or of the next, where it was asked for by such a task), once, and keeps
-  // that turn from waiting.
-  void RunSoon(Task* task);
+  // Calls OnSoon at the end of this turn (or of the next, where it was asked for by such a call), once, and keeps that
+  // turn from waiting.
+  void RunSoon(LoopClient* client);
   // Called at the start of each turn that has work, after the wait (workers look at the shared table's version).
   void set_turn_hook(std::function<void()> hook) { turn_hook_ = std::move(hook); }
 
   event_base* base() { return base_; }
+  // The loop that runs in this thread, null outside of Run.
+  static EventLoop* Running() { return running_loop_; }
   // What FdWatcher and TimerQueue call before the first callback of a turn.
   void BeginCallback() {
     if (!turn_begun_) BeginTurn();
   }
 
  private:
+  friend class LoopClient;
+
   explicit EventLoop(event_base* base);
   void ReadClock();
   void BeginTurn();
   void EndTurn();
+
+  static thread_local EventLoop* running_loop_;
 
   event_base* base_;
   bool stopped_ = false;
@@ -98,7 +95,7 @@ class EventLoop {
   TimerQueue timers_;
   std::unique_ptr<char[]> scratch_;
   std::vector<std::unique_ptr<Retirable>> retired_, dying_;
-  std::vector<Task*> soon_, running_;
+  std::vector<LoopClient*> soon_, running_;  // null: cancelled
   std::function<void()> turn_hook_;
 };
 

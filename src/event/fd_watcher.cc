@@ -10,7 +10,7 @@
 
 namespace ub {
 
-Status FdWatcher::Watch(EventLoop* loop, int fd, unsigned what, Callback callback, void* arg) {
+Status FdWatcher::Add(EventLoop* loop, int fd, unsigned what, EventCallback callback, void* arg) {
   static_assert(sizeof(event) <= kEventBytes);
   Unwatch();
   short flags = EV_PERSIST;
@@ -18,30 +18,31 @@ Status FdWatcher::Watch(EventLoop* loop, int fd, unsigned what, Callback callbac
   if (what & kWrite) flags |= EV_WRITE;
   if (what & kClosed) flags |= EV_CLOSED;
   if (what & kEdge) flags |= EV_ET;
-  callback_ = callback;
-  arg_ = arg;
   auto* ev = new (event_) event;
-  if (event_assign(ev, loop->base(), fd, flags, &FdWatcher::OnEvent, this) != 0 || event_add(ev, nullptr) != 0) {
-    return Status::System("cannot watch a descriptor", errno);
+  if (event_assign(ev, loop->base(), fd, flags, callback, arg) != 0 || event_add(ev, nullptr) != 0) {
+    const int error = errno;
+    ev->ev_base = nullptr;
+    return Status::System("cannot watch a descriptor", error);
   }
-  loop_ = loop;
   return Status::Ok();
 }
 
+bool FdWatcher::watching() const { return reinterpret_cast<const event*>(event_)->ev_base != nullptr; }
+
 void FdWatcher::Unwatch() {
-  if (loop_ == nullptr) return;
-  event_del(reinterpret_cast<event*>(event_));
-  loop_ = nullptr;
+  if (!watching()) return;
+  auto* ev = reinterpret_cast<event*>(event_);
+  event_del(ev);
+  ev->ev_base = nullptr;
 }
 
-void FdWatcher::OnEvent(int, short what, void* self) {
-  auto* watcher = static_cast<FdWatcher*>(self);
-  watcher->loop_->BeginCallback();
+unsigned FdWatcher::Begin(short what) {
+  EventLoop::Running()->BeginCallback();
   unsigned bits = 0;
   if (what & EV_READ) bits |= kRead;
   if (what & EV_WRITE) bits |= kWrite;
   if (what & EV_CLOSED) bits |= kClosed;
-  watcher->callback_(watcher->arg_, bits);
+  return bits;
 }
 
 }  // namespace ub

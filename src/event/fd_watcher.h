@@ -1,6 +1,6 @@
 // One descriptor's registration with the loop: registered once, persistent; the only wrapper of libevent's event.
 //
-// The event lives inside the object: no allocation. Must be unwatched (or destroyed) before its loop.
+// Holds nothing but the event: no allocation. Must be unwatched (or destroyed) before its loop.
 #ifndef UB_EVENT_FD_WATCHER_H_
 #define UB_EVENT_FD_WATCHER_H_
 
@@ -23,19 +23,28 @@ class FdWatcher {
   FdWatcher& operator=(const FdWatcher&) = delete;
   ~FdWatcher() { Unwatch(); }
 
-  // Errors: kExhausted, kSystem (epoll_ctl refused the descriptor).
-  Status Watch(EventLoop* loop, int fd, unsigned what, Callback callback, void* arg);
+  // Has `callback(arg, what)` called. Errors: kExhausted, kSystem (epoll_ctl refused the descriptor).
+  template <Callback callback>
+  Status Watch(EventLoop* loop, int fd, unsigned what, void* arg) {
+    return Add(loop, fd, what, &FdWatcher::OnEvent<callback>, arg);
+  }
   void Unwatch();
-  bool watching() const { return loop_ != nullptr; }
+  bool watching() const;
 
  private:
   static constexpr size_t kEventBytes = 128;
-  static void OnEvent(int fd, short what, void* self);
+  using EventCallback = void (*)(int fd, short what, void* arg);
 
-  EventLoop* loop_ = nullptr;
-  Callback callback_ = nullptr;
-  void* arg_ = nullptr;
-  alignas(8) char event_[kEventBytes];
+  // One a callback, so that neither it nor the loop takes memory in each watcher.
+  template <Callback callback>
+  static void OnEvent(int, short what, void* arg) {
+    callback(arg, Begin(what));
+  }
+  // A callback begins: tells the loop that runs; the bits of What.
+  static unsigned Begin(short what);
+  Status Add(EventLoop* loop, int fd, unsigned what, EventCallback callback, void* arg);
+
+  alignas(8) char event_[kEventBytes] = {};  // all zero: none
 };
 
 }  // namespace ub

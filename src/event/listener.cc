@@ -7,9 +7,9 @@
 namespace ub {
 
 Listener::Listener(EventLoop* loop, int fd, ListenerHandler* handler)
-    : loop_(loop), fd_(fd), handler_(handler), resume_(&loop->timers(), &Listener::OnResume, this) {}
+    : loop_(loop), fd_(fd), handler_(handler), resume_(loop, &Listener::OnResume, this) {}
 
-Status Listener::Start() { return watcher_.Watch(loop_, fd_, FdWatcher::kRead, &Listener::OnReady, this); }
+Status Listener::Start() { return watcher_.Watch<&Listener::OnReady>(loop_, fd_, FdWatcher::kRead, this); }
 
 void Listener::OnReady(void* self, unsigned) {
   auto* listener = static_cast<Listener*>(self);

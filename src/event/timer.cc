@@ -6,13 +6,15 @@
 
 namespace ub {
 
-Timer::~Timer() {
-  if (place_ != UINT32_MAX) queue_->Remove(this);
+LoopClient::~LoopClient() {
+  if (place_ != UINT32_MAX) loop_->timers().Remove(this);
+  CancelSoon();
 }
 
-void Timer::Set(uint64_t deadline_ns) {
+void LoopClient::SetTimer(uint64_t deadline_ns) {
   deadline_ns_ = deadline_ns;
-  if (place_ == UINT32_MAX || queue_->heap_[place_].at_ns > deadline_ns) queue_->Arm(this);
+  TimerQueue& queue = loop_->timers();
+  if (place_ == UINT32_MAX || queue.heap_[place_].at_ns > deadline_ns) queue.Arm(this);
 }
 
 void TimerQueue::Start() { timeout_ = event_new(loop_->base(), -1, 0, &TimerQueue::OnTimeout, this); }
@@ -20,7 +22,7 @@ void TimerQueue::Start() { timeout_ = event_new(loop_->base(), -1, 0, &TimerQueu
 void TimerQueue::Close() {
   if (timeout_ != nullptr) event_free(timeout_);
   timeout_ = nullptr;
-  for (Entry& entry : heap_) entry.timer->place_ = UINT32_MAX;
+  for (Entry& entry : heap_) entry.client->place_ = UINT32_MAX;
   heap_.clear();
 }
 
@@ -32,42 +34,42 @@ void TimerQueue::OnTimeout(int, short, void* self) {
   queue->Schedule();
 }
 
-void TimerQueue::Arm(Timer* timer) {
-  if (timer->place_ == UINT32_MAX) {
-    heap_.push_back({timer->deadline_ns_, timer});
-    timer->place_ = static_cast<uint32_t>(heap_.size() - 1);
+void TimerQueue::Arm(LoopClient* client) {
+  if (client->place_ == UINT32_MAX) {
+    heap_.push_back({client->deadline_ns_, client});
+    client->place_ = static_cast<uint32_t>(heap_.size() - 1);
   } else {
-    heap_[timer->place_].at_ns = timer->deadline_ns_;
+    heap_[client->place_].at_ns = client->deadline_ns_;
   }
-  Up(timer->place_);
+  Up(client->place_);
   if (scheduled_ns_ == 0 || heap_[0].at_ns < scheduled_ns_) Schedule();
 }
 
-void TimerQueue::Remove(Timer* timer) {
-  const size_t i = timer->place_;
-  timer->place_ = UINT32_MAX;
+void TimerQueue::Remove(LoopClient* client) {
+  const size_t i = client->place_;
+  client->place_ = UINT32_MAX;
   const Entry last = heap_.back();
   heap_.pop_back();
-  if (last.timer == timer) return;
+  if (last.client == client) return;
   Put(i, last);
   Up(i);
-  Down(last.timer->place_);
+  Down(last.client->place_);
 }
 
 void TimerQueue::Expire() {
   const uint64_t now = loop_->now_ns();
   // Each entry at most once: a callback that sets its timer to now has it fire in the next turn.
   for (size_t most = heap_.size(); most > 0 && !heap_.empty() && heap_[0].at_ns <= now; --most) {
-    Timer* timer = heap_[0].timer;
-    if (timer->deadline_ns_ > now) {  // it was moved later meanwhile
-      heap_[0].at_ns = timer->deadline_ns_;
+    LoopClient* client = heap_[0].client;
+    if (client->deadline_ns_ > now) {  // it was moved later meanwhile
+      heap_[0].at_ns = client->deadline_ns_;
       Down(0);
       continue;
     }
-    Remove(timer);
-    if (timer->deadline_ns_ == 0) continue;  // cancelled meanwhile
-    timer->deadline_ns_ = 0;
-    timer->callback_(timer->arg_);
+    Remove(client);
+    if (client->deadline_ns_ == 0) continue;  // cancelled meanwhile
+    client->deadline_ns_ = 0;
+    client->OnTimer();
   }
 }
 
@@ -86,7 +88,7 @@ void TimerQueue::Schedule() {
 
 void TimerQueue::Put(size_t i, Entry entry) {
   heap_[i] = entry;
-  entry.timer->place_ = static_cast<uint32_t>(i);
+  entry.client->place_ = static_cast<uint32_t>(i);
 }
 
 void TimerQueue::Up(size_t i) {

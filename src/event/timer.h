@@ -1,7 +1,7 @@
 // Lazy deadlines. Moving a deadline later writes one field; the heap is touched when the earliest entry fires, or when
 // a deadline moves to before the time that its entry stands at. All timers of a loop share one libevent timeout.
 //
-// Resolution: a millisecond, never early. Worker and controller. 32 bytes a timer; set: O(1) later, O(log n) earlier.
+// Resolution: a millisecond, never early. Worker and controller. Set: O(1) later, O(log n) earlier.
 #ifndef UB_EVENT_TIMER_H_
 #define UB_EVENT_TIMER_H_
 
@@ -9,34 +9,29 @@
 #include <cstdint>
 #include <vector>
 
+#include "event/loop_client.h"
+
 struct event;
 
 namespace ub {
 
-class EventLoop;
-class TimerQueue;
-
-class Timer {
+// A deadline that calls a function, for owners that are no LoopClient themselves or need several.
+class Timer final : public LoopClient {
  public:
   using Callback = void (*)(void* arg);
-  Timer(TimerQueue* queue, Callback callback, void* arg) : queue_(queue), callback_(callback), arg_(arg) {}
-  ~Timer();
-  Timer(const Timer&) = delete;
-  Timer& operator=(const Timer&) = delete;
+  Timer(EventLoop* loop, Callback callback, void* arg) : LoopClient(loop), callback_(callback), arg_(arg) {}
 
   // Fires once at `deadline_ns` of the loop's clock; a later call replaces it.
-  void Set(uint64_t deadline_ns);
-  void Cancel() { deadline_ns_ = 0; }
-  bool active() const { return deadline_ns_ != 0; }
-  uint64_t deadline_ns() const { return deadline_ns_; }
+  void Set(uint64_t deadline_ns) { SetTimer(deadline_ns); }
+  void Cancel() { CancelTimer(); }
+  bool active() const { return timer_set(); }
+  uint64_t deadline_ns() const { return timer_ns(); }
 
  private:
-  friend class TimerQueue;
-  TimerQueue* queue_;
-  Callback callback_;
-  void* arg_;
-  uint64_t deadline_ns_ = 0;
-  uint32_t place_ = UINT32_MAX;  // in the heap
+  void OnTimer() override { callback_(arg_); }
+
+  const Callback callback_;
+  void* const arg_;
 };
 
 class TimerQueue {
@@ -46,14 +41,14 @@ class TimerQueue {
   void Close();
 
  private:
-  friend class Timer;
+  friend class LoopClient;
   struct Entry {
     uint64_t at_ns;
-    Timer* timer;
+    LoopClient* client;
   };
   static void OnTimeout(int, short, void* self);
-  void Arm(Timer* timer);
-  void Remove(Timer* timer);
+  void Arm(LoopClient* client);
+  void Remove(LoopClient* client);
   void Expire();
   void Schedule();
   void Up(size_t i);

@@ -55,7 +55,7 @@ void AccessNotes::Fill(AccessEntry* entry) const {
 }
 
 AccessLog::AccessLog(EventLoop* loop)
-    : loop_(loop), timer_(&loop->timers(), &AccessLog::OnTimer, this) {}
+    : loop_(loop), timer_(loop, &AccessLog::OnTimer, this) {}
 
 AccessLog::~AccessLog() {
   told_ns_ = 0;

@@ -158,22 +158,23 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
                            Buffer* out) {
   RemoveHopByHop(&head->headers, head->upgrade);
   const std::string_view host = head->authority.empty() ? fallback_host : head->authority;
+  // Who showed a certificate to us is nobody's proxy as far as certificates go.
+  const std::string_view certificate =
+      peer.certificate_fields == nullptr ? std::string_view() : std::string_view(*peer.certificate_fields);
   const size_t room = head->method_text.size() + head->target.size() + FieldBytes(head->headers) + 2 * host.size() +
-                      request_id.size() + peer.certificate_fields.size() + kOwnFieldsBytes;
+                      request_id.size() + certificate.size() + kOwnFieldsBytes;
   Pen pen(out->Reserve(room));
   pen.Put(head->method_text);
   pen.Put(" ");
   pen.Put(head->target);
   pen.Put(" HTTP/1.1\r\n");
   pen.Field("Host", host);
-  // Who showed a certificate to us is nobody's proxy as far as certificates go.
-  const bool own_certificate = !peer.certificate_fields.empty();
   for (const HeaderField& field : head->headers) {
     if (IsReplaced(field, client.peer_trusted, settings)) continue;
-    if (own_certificate && IsClientCertificateField(field.name)) continue;
+    if (!certificate.empty() && IsClientCertificateField(field.name)) continue;
     pen.Field(field.name, field.value);
   }
-  pen.Put(peer.certificate_fields);
+  pen.Put(certificate);
   if (settings.x_forwarded) PutForwarded(head->headers, peer, client, host, &pen);
   if (settings.x_request_id) pen.Field("X-Request-ID", request_id);
   if (settings.via) PutVia(head->minor_version, &pen);

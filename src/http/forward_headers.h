@@ -5,6 +5,8 @@
 #ifndef UB_HTTP_FORWARD_HEADERS_H_
 #define UB_HTTP_FORWARD_HEADERS_H_
 
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include "core/config.h"
@@ -19,7 +21,7 @@ namespace ub {
 struct ClientInfo {
   PeerAddress peer;
   bool tls = false;
-  std::string_view certificate_fields;  // header lines of its certificate (http/client_certificate.h); empty: none
+  std::unique_ptr<const std::string> certificate_fields;  // header lines (http/client_certificate.h); null: none asked for
 };
 
 // Whether the request came by TLS: here, or where a trusted peer says so.

@@ -24,9 +24,19 @@ Http1Server::Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd
     : context_(context),
       owner_(owner),
       connection_(std::make_unique<Connection>(context->loop, std::move(fd), PlainTransport(), this)),
-      tls_(tls),
-      input_(&context->loop->buffers()) {
+      tls_(tls) {
   client_.peer = peer;
+}
+
+void Http1Server::TakeExchange() {
+  if (exchange_ == nullptr) exchange_ = context_->exchanges.Take(&context_->loop->buffers());
+}
+
+void Http1Server::GiveExchange() {
+  if (exchange_ == nullptr || !exchange_->input.empty()) return;
+  exchange_->handler = nullptr;
+  exchange_->cursor = HeadCursor();
+  context_->exchanges.Give(std::move(exchange_));
 }
 
 void Http1Server::SetDeadline(uint32_t ms) { connection_->SetDeadline(context_->loop->now_ns() + MsToNs(ms)); }
@@ -56,7 +66,7 @@ bool Http1Server::Round() {
         return false;
       }
       if (tunnel_) return ReadTunnel();
-      return reader_.done() ? ClientIsGone() : ReadBody();
+      return exchange_->reader.done() ? ClientIsGone() : ReadBody();
     case State::kFlushing:
     case State::kLingering: return DropInput();
     case State::kClosed: return false;
@@ -69,13 +79,18 @@ bool Http1Server::ReadHead() {
   if (connection_->congested()) return false;
   if (unparsed_) {
     unparsed_ = false;
-    return TakeHead(input_.data(), input_.size(), false);
+    return TakeHead(exchange_->input.data(), exchange_->input.size(), false);
   }
-  const bool in_scratch = input_.empty();
-  char* to = in_scratch ? context_->loop->scratch().data() : input_.Reserve(kHeadReadBytes / 4);
-  const size_t room = in_scratch ? kHeadReadBytes : input_.room();
+  if (!connection_->readable()) return false;
+  TakeExchange();
+  const bool in_scratch = exchange_->input.empty();
+  char* to = in_scratch ? context_->loop->scratch().data() : exchange_->input.Reserve(kHeadReadBytes / 4);
+  const size_t room = in_scratch ? kHeadReadBytes : exchange_->input.room();
   const IoResult result = connection_->Read(to, room);
-  if (result.state == IoState::kWouldBlock) return false;
+  if (result.state == IoState::kWouldBlock) {
+    if (state_ == State::kIdle) GiveExchange();
+    return false;
+  }
   if (result.state != IoState::kOk) {  // the client left between requests, or in the middle of a head
     Close();
     return false;
@@ -84,8 +99,8 @@ bool Http1Server::ReadHead() {
   if (state_ == State::kIdle) BeginHead();
   AwaitHead(result.bytes);
   if (in_scratch) return TakeHead(to, result.bytes, true);
-  input_.Commit(result.bytes);
-  return TakeHead(input_.data(), input_.size(), false);
+  exchange_->input.Commit(result.bytes);
+  return TakeHead(exchange_->input.data(), exchange_->input.size(), false);
 }
 
 bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
@@ -96,13 +111,13 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   const LimitsConfig& limits = config().limits;
   const ParseLimits parse_limits{limits.header_bytes, limits.headers, limits.uri_bytes};
   RequestHead* head = &context_->request_head;
-  const ParseOutcome outcome = ParseRequestHead({bytes, count}, cursor_, parse_limits, head);
+  const ParseOutcome outcome = ParseRequestHead({bytes, count}, exchange_->cursor, parse_limits, head);
   if (outcome.verdict == ParseVerdict::kIncomplete) {
-    if (in_scratch) input_.Append({bytes, count});
+    if (in_scratch) exchange_->input.Append({bytes, count});
     connection_->LookAgain();
     return true;
   }
-  cursor_ = HeadCursor();
+  exchange_->cursor = HeadCursor();
   if (outcome.verdict == ParseVerdict::kBad) {
     Refuse(outcome.status, outcome.reason, {bytes, count});
     return true;
@@ -114,7 +129,7 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   head_request_ = head->method == Method::kHead;
   head_sent_ = until_close_ = false;
   half_closed_ok_ = connection_->peer_ended();
-  reader_.Begin(head->body, head->content_length);
+  exchange_->reader.Begin(head->body, head->content_length);
   if (config().admin.on_main_port && HandOver({bytes, count})) return state_ != State::kClosed;
   StartExchange(bytes + head->bytes, count - head->bytes, in_scratch, head->bytes);
   return true;
@@ -122,31 +137,31 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
 
 void Http1Server::StartExchange(char* rest, size_t count, bool in_scratch, size_t head_bytes) {
   state_ = State::kExchange;
-  const BodyReader::Piece piece = reader_.Take(rest, count);
+  const BodyReader::Piece piece = exchange_->reader.Take(rest, count);
   if (piece.error != nullptr) {
     Refuse(400, piece.error, {rest - head_bytes, head_bytes});
     return;
   }
   // What lies behind this request is kept before anybody can use the scratch memory again.
-  if (in_scratch) input_.Append({rest + piece.consumed, count - piece.consumed});
+  if (in_scratch) exchange_->input.Append({rest + piece.consumed, count - piece.consumed});
   unparsed_ = piece.consumed < count;
   if (piece.end) {
     connection_->CancelDeadline();
   } else {
     BeginBody();
   }
-  // The head's slices point into input_ if it was not in the scratch memory: the buffer is held until it was used.
+  // The head's slices point into exchange_->input if it was not in the scratch memory: the buffer is held until it was used.
   Buffer whole;
   if (!in_scratch) {
-    whole = std::move(input_);
-    input_ = Buffer(&context_->loop->buffers());
+    whole = std::move(exchange_->input);
+    exchange_->input = Buffer(&context_->loop->buffers());
     const size_t used = head_bytes + piece.consumed;
-    if (whole.size() > used) input_.Append(whole.view().substr(used));
+    if (whole.size() > used) exchange_->input.Append(whole.view().substr(used));
   }
   ProxySession* session = context_->sessions.Take(context_);
-  handler_ = session;
+  exchange_->handler = session;
   session->Begin(this, &context_->request_head, piece.data, piece.end,
-                 piece.end ? reader_.trailers() : std::string_view());
+                 piece.end ? exchange_->reader.trailers() : std::string_view());
 }
 
 void Http1Server::Refuse(uint16_t status, const char* reason, std::string_view seen) {
@@ -157,21 +172,21 @@ void Http1Server::Refuse(uint16_t status, const char* reason, std::string_view s
   head_request_ = head_sent_ = until_close_ = minor_zero_ = false;
   unparsed_ = false;
   // Framing is lost: nothing more can be read as HTTP.
-  reader_.Begin(BodyKind::kUntilClose, 0);
+  exchange_->reader.Begin(BodyKind::kUntilClose, 0);
   ProxySession* session = context_->sessions.Take(context_);
-  handler_ = session;
-  // What was seen may lie in input_.
-  Buffer held = std::move(input_);
-  input_ = Buffer(&context_->loop->buffers());
+  exchange_->handler = session;
+  // What was seen may lie in exchange_->input.
+  Buffer held = std::move(exchange_->input);
+  exchange_->input = Buffer(&context_->loop->buffers());
   session->Refuse(this, status, seen);
 }
 
 bool Http1Server::ReadBody() {
-  if (handler_ == nullptr || !handler_->WantsBody()) return false;
+  if (exchange_->handler == nullptr || !exchange_->handler->WantsBody()) return false;
   const std::span<char> scratch = context_->loop->scratch();
   size_t room = scratch.size();
-  if (reader_.kind() == BodyKind::kLength && reader_.left() + kHeadReadBytes < room) {
-    room = static_cast<size_t>(reader_.left()) + kHeadReadBytes;
+  if (exchange_->reader.kind() == BodyKind::kLength && exchange_->reader.left() + kHeadReadBytes < room) {
+    room = static_cast<size_t>(exchange_->reader.left()) + kHeadReadBytes;
   }
   const IoResult result = connection_->Read(scratch.data(), room);
   if (result.state == IoState::kWouldBlock) return false;
@@ -180,15 +195,15 @@ bool Http1Server::ReadBody() {
     return false;
   }
   Add(context_->counters->bytes_received, result.bytes);
-  const BodyReader::Piece piece = reader_.Take(scratch.data(), result.bytes);
+  const BodyReader::Piece piece = exchange_->reader.Take(scratch.data(), result.bytes);
   if (piece.error != nullptr) {
     keep_alive_ = false;
     FailExchange(ClientStatus(StatusCode::kProtocol, piece.error), true);
     return true;
   }
   if (piece.end) {
-    input_.Append({scratch.data() + piece.consumed, result.bytes - piece.consumed});
-    unparsed_ = !input_.empty();
+    exchange_->input.Append({scratch.data() + piece.consumed, result.bytes - piece.consumed});
+    unparsed_ = !exchange_->input.empty();
     half_closed_ok_ = connection_->peer_ended();
     // From here on only the backend is waited for, unless the client does not read what has come of the response.
     if (!connection_->congested()) connection_->CancelDeadline();
@@ -196,14 +211,14 @@ bool Http1Server::ReadBody() {
     AwaitBody(result.bytes);
     connection_->LookAgain();
   }
-  handler_->OnRequestBody(piece.data, piece.end, piece.end ? reader_.trailers() : std::string_view());
+  exchange_->handler->OnRequestBody(piece.data, piece.end, piece.end ? exchange_->reader.trailers() : std::string_view());
   return true;
 }
 
 bool Http1Server::ClientIsGone() {
   // Called for a sign of life while the response is awaited: pipelined bytes stay where they are, an end or an error means
   // that nobody waits for the answer. (A client that ended its direction together with its request is waiting.)
-  if (!connection_->readable() || handler_ == nullptr) return false;
+  if (!connection_->readable() || exchange_->handler == nullptr) return false;
   if (connection_->peer_ended() && half_closed_ok_) {
     if (connection_->PendingError() == 0) return false;
   } else if (!connection_->AtEnd()) {
@@ -214,7 +229,7 @@ bool Http1Server::ClientIsGone() {
 }
 
 void Http1Server::FailExchange(const Status& status, bool can_answer) {
-  if (handler_ != nullptr) handler_->OnStreamFailed(status, can_answer && !head_sent_);
+  if (exchange_->handler != nullptr) exchange_->handler->OnStreamFailed(status, can_answer && !head_sent_);
 }
 
 bool Http1Server::DropInput() {
@@ -229,7 +244,7 @@ bool Http1Server::DropInput() {
 
 void Http1Server::ResumeBody() {
   // The time in which the backend took nothing was not the client's.
-  if (!reader_.done() && !tunnel_) BeginBody();
+  if (!exchange_->reader.done() && !tunnel_) BeginBody();
   if (connection_->readable() || tunnel_) OnReadable();
 }
 
@@ -238,9 +253,9 @@ void Http1Server::OnWritable() {
     CloseGracefully();
   } else if (state_ == State::kIdle) {
     BecomeIdle();
-  } else if (state_ == State::kExchange && handler_ != nullptr) {
-    if (reader_.done() && !tunnel_) connection_->CancelDeadline();
-    handler_->OnStreamWritable();
+  } else if (state_ == State::kExchange && exchange_->handler != nullptr) {
+    if (exchange_->reader.done() && !tunnel_) connection_->CancelDeadline();
+    exchange_->handler->OnStreamWritable();
   }
 }
 
@@ -256,7 +271,7 @@ void Http1Server::OnDeadline() {
       Close();
       return;
     case State::kHead:
-      Refuse(408, "the head did not come in time", input_.view());
+      Refuse(408, "the head did not come in time", exchange_->input.view());
       OnReadable();
       return;
     case State::kFlushing:
@@ -271,7 +286,7 @@ void Http1Server::OnDeadline() {
       return;
   }
   if (connection_->congested()) {
-    if (progress_ == connection_->sent_bytes()) {
+    if (exchange_->progress == connection_->sent_bytes()) {
       if (state_ == State::kExchange) {
         FailExchange(ClientStatus(StatusCode::kTimeout, "the client does not read"), false);
       } else {
@@ -279,11 +294,11 @@ void Http1Server::OnDeadline() {
       }
       return;
     }
-    progress_ = connection_->sent_bytes();
-  } else if (state_ == State::kExchange && !reader_.done() && handler_->WantsBody()) {
+    exchange_->progress = connection_->sent_bytes();
+  } else if (state_ == State::kExchange && !exchange_->reader.done() && exchange_->handler->WantsBody()) {
     // Who answers before the whole request has come may never want the rest; it is enough that the response moves.
-    if (head_sent_ && progress_ != connection_->sent_bytes()) {
-      progress_ = connection_->sent_bytes();
+    if (head_sent_ && exchange_->progress != connection_->sent_bytes()) {
+      exchange_->progress = connection_->sent_bytes();
     } else {
       keep_alive_ = false;
       FailExchange(ClientStatus(StatusCode::kTimeout, "the body did not come in time"), true);
@@ -294,7 +309,7 @@ void Http1Server::OnDeadline() {
 }
 
 void Http1Server::Finish(bool complete) {
-  handler_ = nullptr;
+  exchange_->handler = nullptr;
   if (!complete) {
     // Where nothing else marks the end of the response, only a reset tells that it was cut.
     if (until_close_ || connection_->congested()) connection_->ResetOnClose();
@@ -303,11 +318,11 @@ void Http1Server::Finish(bool complete) {
   }
   if (connection_->write_error() != 0) {
     Close();
-  } else if (keep_alive_ && reader_.done()) {
+  } else if (keep_alive_ && exchange_->reader.done()) {
     BecomeIdle();
   } else {
     keep_alive_ = false;
-    input_.Clear();
+    exchange_->input.Clear();
     CloseGracefully();
   }
 }
@@ -315,11 +330,12 @@ void Http1Server::Finish(bool complete) {
 void Http1Server::BecomeIdle() {
   state_ = State::kIdle;
   if (connection_->congested()) {
-    progress_ = connection_->sent_bytes();
+    exchange_->progress = connection_->sent_bytes();
     SetDeadline(config().timeout.request_ms);
     return;
   }
   SetDeadline(config().timeout.idle_ms);
+  GiveExchange();
   // A pipelined request may be here, or an edge that was left unread.
   if (!processing_ && (unparsed_ || connection_->readable())) OnReadable();
 }
@@ -327,13 +343,13 @@ void Http1Server::BecomeIdle() {
 void Http1Server::CloseGracefully() {
   if (connection_->congested()) {
     state_ = State::kFlushing;
-    progress_ = connection_->sent_bytes();
+    exchange_->progress = connection_->sent_bytes();
     SetDeadline(config().timeout.request_ms);
     return;
   }
   // A client that announced the end sends nothing more. To any other, closing with its bytes unread would be a reset that
   // can overtake the response.
-  if (client_closes_ && reader_.done()) {
+  if (client_closes_ && exchange_->reader.done()) {
     Close();
     return;
   }
@@ -345,7 +361,7 @@ void Http1Server::CloseGracefully() {
 
 void Http1Server::Abort() {
   if (state_ == State::kClosed) return;
-  if (state_ == State::kExchange && handler_ != nullptr) {
+  if (state_ == State::kExchange && exchange_->handler != nullptr) {
     FailExchange(Status(StatusCode::kUnavailable, StatusSource::kProxy, "the drain's deadline passed"), false);
   } else {
     Close();
@@ -355,7 +371,7 @@ void Http1Server::Abort() {
 void Http1Server::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  input_.Clear();
+  if (exchange_ != nullptr) exchange_->input.Clear();
   Connection::Retire(std::move(connection_));
   owner_->OnServerClosed(this);
 }

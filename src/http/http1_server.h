@@ -9,9 +9,7 @@
 #include <memory>
 
 #include "event/connection.h"
-#include "http/body.h"
-#include "http/http1_parser.h"
-#include "http/rate_watch.h"
+#include "http/http1_exchange.h"
 #include "http/stream.h"
 #include "http/worker_context.h"
 
@@ -26,7 +24,7 @@ class ServerOwner {
   virtual void OnServerClosed(Http1Server* server) = 0;
 };
 
-class Http1Server final : public ConnectionHandler, public ServerStream, public Retirable {
+class Http1Server final : public ConnectionHandler, public ServerStream {
  public:
   // `tls`: the client speaks TLS, by context->tls.
   Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer, bool tls = false);
@@ -73,6 +71,9 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
 
   // True where another round may find something to do.
   bool Round();
+  void TakeExchange();
+  // Gives it back, unless bytes wait in it.
+  void GiveExchange();
   // Of a new connection, and of the speed that is asked of it (http1_server_arrival.cc).
   bool TakeClientPlace();
   bool ReadProxyHead();
@@ -110,10 +111,14 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   WorkerContext* const context_;
   ServerOwner* const owner_;
   std::unique_ptr<Connection> connection_;
+  std::unique_ptr<Http1Exchange> exchange_;  // null while nothing has come of a request
   ClientInfo client_;
+  uint64_t client_key_ = 0;     // its place in context_->places; 0: none was taken
+  uint32_t requests_ = 0;
+  uint32_t place_ = 0;          // in the worker's list
   State state_ = State::kIdle;
   bool processing_ = false;     // Round() is on the stack
-  bool unparsed_ = false;       // input_ holds bytes that were not looked at
+  bool unparsed_ = false;       // exchange_->input holds bytes that were not looked at
   bool keep_alive_ = true;      // as far as the request under way allows
   bool client_closes_ = false;  // the client said that this is its last request
   bool minor_zero_ = false;     // it speaks HTTP/1.0
@@ -123,18 +128,6 @@ class Http1Server final : public ConnectionHandler, public ServerStream, public 
   bool until_close_ = false;    // the response's end is the connection's
   bool tls_ = false;            // the client is to speak TLS
   bool tunnel_ = false;         // both sides have switched protocols: no more HTTP here
-  uint32_t requests_ = 0;
-  uint32_t place_ = 0;          // in the worker's list
-  uint64_t client_key_ = 0;     // its place in context_->places; 0: none was taken
-  uint64_t head_end_ns_ = 0;    // when the head must be whole
-  RateWatch rate_;
-  uint64_t progress_ = 0;       // sent bytes when the deadline was last looked at
-  StreamHandler* handler_ = nullptr;
-  std::string certificate_fields_;  // where clients are asked for certificates
-  HeadCursor cursor_;
-  Buffer input_;  // an unfinished head, or requests that came along with the one under way
-  BodyReader reader_;
-  BodyWriter writer_;
 };
 
 }  // namespace ub

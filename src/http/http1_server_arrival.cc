@@ -19,6 +19,8 @@ constexpr uint64_t kRefusalLogNs = 1'000'000'000;
 }  // namespace
 
 Http1Server::~Http1Server() {
+  // Not before: whoever closed the connection may have been in the middle of it.
+  GiveExchange();
   if (client_key_ != 0) context_->places->Give(client_key_);
 }
 
@@ -75,10 +77,11 @@ void Http1Server::OnConnected(int error) {
     Add(context_->counters->tls_handshakes);
     if (connection_->transport().resumed()) Add(context_->counters->tls_resumed);
     if (!config().tls.client_ca.empty()) {
-      certificate_fields_ = ClientCertificateFields(connection_->transport().certificate());
-      client_.certificate_fields = certificate_fields_;
+      client_.certificate_fields =
+          std::make_unique<const std::string>(ClientCertificateFields(connection_->transport().certificate()));
     }
     state_ = State::kIdle;
+    GiveExchange();  // a PROXY head's
     SetDeadline(config().timeout.idle_ms);
     return;
   }
@@ -109,19 +112,20 @@ IoResult Http1Server::ReadProxyBytes(char* to) {
 }
 
 bool Http1Server::ReadProxyHead() {
-  char* to = input_.Reserve(kMaxProxyHeadBytes);
+  TakeExchange();
+  char* to = exchange_->input.Reserve(kMaxProxyHeadBytes);
   const IoResult result = ReadProxyBytes(to);
   if (result.state == IoState::kWouldBlock) return false;
   if (result.state != IoState::kOk) {
     Close();
     return false;
   }
-  input_.Commit(result.bytes);
+  exchange_->input.Commit(result.bytes);
   ProxyHead head;
   const char* reason = "";
-  const ProxyVerdict verdict = ParseProxyHead(input_.view(), &head, &reason);
+  const ProxyVerdict verdict = ParseProxyHead(exchange_->input.view(), &head, &reason);
   if (verdict == ProxyVerdict::kIncomplete && tls_) {
-    input_.Clear();  // it is read anew with the next edge
+    exchange_->input.Clear();  // it is read anew with the next edge
     return false;
   }
   Add(context_->counters->bytes_received, result.bytes);
@@ -138,11 +142,11 @@ bool Http1Server::ReadProxyHead() {
   }
   if (tls_) {
     (void)connection_->Read(to, head.bytes);
-    input_.Clear();
+    exchange_->input.Clear();
   } else {
-    input_.Consume(head.bytes);
+    exchange_->input.Consume(head.bytes);
   }
-  unparsed_ = !input_.empty();
+  unparsed_ = !exchange_->input.empty();
   if (head.source) client_.peer = *head.source;
   client_.tls = head.tls;
   state_ = State::kIdle;
@@ -162,21 +166,21 @@ bool Http1Server::ReadProxyHead() {
 void Http1Server::BeginHead() {
   state_ = State::kHead;
   const uint64_t now = context_->loop->now_ns();
-  head_end_ns_ = now + MsToNs(config().timeout.header_ms);
-  rate_.Begin(now, MsToNs(config().timeout.header_ms));
+  exchange_->head_end_ns = now + MsToNs(config().timeout.header_ms);
+  exchange_->rate.Begin(now, MsToNs(config().timeout.header_ms));
 }
 
 void Http1Server::AwaitHead(size_t came) {
-  uint64_t deadline = head_end_ns_;
+  uint64_t deadline = exchange_->head_end_ns;
   if (const uint64_t rate = config().limits.min_rate_bytes; rate != 0) {
-    rate_.Got(came, rate, context_->loop->now_ns());
-    deadline = std::min(deadline, rate_.deadline_ns());
+    exchange_->rate.Got(came, rate, context_->loop->now_ns());
+    deadline = std::min(deadline, exchange_->rate.deadline_ns());
   }
   connection_->SetDeadline(deadline);
 }
 
 void Http1Server::BeginBody() {
-  rate_.Begin(context_->loop->now_ns(), MsToNs(config().timeout.request_ms));
+  exchange_->rate.Begin(context_->loop->now_ns(), MsToNs(config().timeout.request_ms));
   AwaitBody(0);
 }
 
@@ -184,8 +188,8 @@ void Http1Server::AwaitBody(size_t came) {
   const uint64_t now = context_->loop->now_ns();
   uint64_t deadline = now + MsToNs(config().timeout.request_ms);
   if (const uint64_t rate = config().limits.min_rate_bytes; rate != 0) {
-    rate_.Got(came, rate, now);
-    deadline = std::min(deadline, rate_.deadline_ns());
+    exchange_->rate.Got(came, rate, now);
+    deadline = std::min(deadline, exchange_->rate.deadline_ns());
   }
   connection_->SetDeadline(deadline);
 }

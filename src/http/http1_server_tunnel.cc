@@ -11,8 +11,8 @@ void Http1Server::SwitchProtocols(ResponseHead* head, std::string_view request_i
   tunnel_ = true;
   keep_alive_ = client_closes_ = false;
   until_close_ = true;
-  writer_.Begin(false);
-  reader_.Begin(BodyKind::kUntilClose, 0);
+  exchange_->writer.Begin(false);
+  exchange_->reader.Begin(BodyKind::kUntilClose, 0);
   Buffer out(&context_->loop->buffers());
   WriteForwardedResponse(head, Framing(), ConnectionOption::kUpgrade, request_id, config().forwarded.via, &out);
   const std::array<iovec, 2> pieces = {
@@ -25,19 +25,19 @@ void Http1Server::SwitchProtocols(ResponseHead* head, std::string_view request_i
 }
 
 bool Http1Server::ReadTunnel() {
-  if (handler_ == nullptr) return false;
+  if (exchange_->handler == nullptr) return false;
   if (client_closes_) {
     // It ended its direction before. An error now means that it takes nothing any more either.
     if (connection_->PendingError() == 0) return false;
     FailExchange(Status(StatusCode::kReset, StatusSource::kClient, "the client left its tunnel"), false);
     return false;
   }
-  if (!handler_->WantsBody()) return false;
-  if (!input_.empty()) {
-    const Buffer early = std::move(input_);
-    input_ = Buffer(&context_->loop->buffers());
+  if (!exchange_->handler->WantsBody()) return false;
+  if (!exchange_->input.empty()) {
+    const Buffer early = std::move(exchange_->input);
+    exchange_->input = Buffer(&context_->loop->buffers());
     unparsed_ = false;
-    handler_->OnRequestBody(early.view(), false, {});
+    exchange_->handler->OnRequestBody(early.view(), false, {});
     return true;
   }
   const std::span<char> scratch = context_->loop->scratch();
@@ -50,8 +50,8 @@ bool Http1Server::ReadTunnel() {
       return false;
     case IoState::kEof:
       client_closes_ = true;
-      reader_.Begin(BodyKind::kNone, 0);
-      handler_->OnRequestBody({}, true, {});
+      exchange_->reader.Begin(BodyKind::kNone, 0);
+      exchange_->handler->OnRequestBody({}, true, {});
       return false;
     case IoState::kOk:
       break;
@@ -59,15 +59,15 @@ bool Http1Server::ReadTunnel() {
   Add(context_->counters->bytes_received, result.bytes);
   SetDeadline(config().timeout.idle_ms);
   connection_->LookAgain();
-  handler_->OnRequestBody({scratch.data(), result.bytes}, false, {});
+  exchange_->handler->OnRequestBody({scratch.data(), result.bytes}, false, {});
   return true;
 }
 
 void Http1Server::TunnelDeadline() {
   // A slow reader is not a silent one; and one that waits for the backend to take its bytes is watched from there.
-  const bool moved = connection_->congested() && progress_ != connection_->sent_bytes();
-  if (moved || !handler_->WantsBody()) {
-    progress_ = connection_->sent_bytes();
+  const bool moved = connection_->congested() && exchange_->progress != connection_->sent_bytes();
+  if (moved || !exchange_->handler->WantsBody()) {
+    exchange_->progress = connection_->sent_bytes();
     SetDeadline(config().timeout.idle_ms);
     return;
   }

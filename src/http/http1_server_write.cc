@@ -22,7 +22,7 @@ std::string Http1Server::LocalHost() const {
 bool Http1Server::WillKeepAlive() const {
   const uint32_t limit = config().limits.requests_per_connection;
   // A body that has not all come may never come: the client is told now that this response is the last.
-  return keep_alive_ && !context_->draining && reader_.done() && (limit == 0 || requests_ < limit);
+  return keep_alive_ && !context_->draining && exchange_->reader.done() && (limit == 0 || requests_ < limit);
 }
 
 void Http1Server::Send(std::span<const iovec> pieces) {
@@ -32,7 +32,7 @@ void Http1Server::Send(std::span<const iovec> pieces) {
   Add(context_->counters->bytes_sent, bytes);
   // A failure is noticed by Finish, or by the OnReadable that it causes.
   if (connection_->Write(pieces) && connection_->congested() && !connection_->has_deadline()) {
-    progress_ = connection_->sent_bytes();
+    exchange_->progress = connection_->sent_bytes();
     SetDeadline(config().timeout.request_ms);
   }
 }
@@ -69,21 +69,21 @@ void Http1Server::SendHead(ResponseHead* head, std::string_view request_id, std:
   } else if (minor_zero_) {
     option = ConnectionOption::kKeepAlive;
   }
-  writer_.Begin(chunked);
+  exchange_->writer.Begin(chunked);
   Buffer out(&context_->loop->buffers());
   WriteForwardedResponse(head, framing, option, request_id, config().forwarded.via, &out, Hsts());
   std::array<iovec, 1 + BodyWriter::kMaxPieces> pieces;
   pieces[0] = {out.data(), out.size()};
   size_t count = 1;
   if (!data.empty() || end) {
-    count += writer_.Frame(data, end, {}, std::span(pieces).subspan<1, BodyWriter::kMaxPieces>());
+    count += exchange_->writer.Frame(data, end, {}, std::span(pieces).subspan<1, BodyWriter::kMaxPieces>());
   }
   Send(std::span<const iovec>(pieces.data(), count));
 }
 
 void Http1Server::SendBody(std::string_view data, bool end, std::string_view trailers) {
   std::array<iovec, BodyWriter::kMaxPieces> pieces;
-  const size_t count = writer_.Frame(data, end, trailers, pieces);
+  const size_t count = exchange_->writer.Frame(data, end, trailers, pieces);
   Send(std::span<const iovec>(pieces.data(), count));
   if (!tunnel_) return;
   SetDeadline(config().timeout.idle_ms);

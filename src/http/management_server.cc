@@ -48,7 +48,7 @@ std::string Render(const ManagementResponse& response, bool close, bool head_onl
 
 }  // namespace
 
-class ManagementServer::Client final : public ConnectionHandler, public Retirable {
+class ManagementServer::Client final : public ConnectionHandler {
  public:
   Client(ManagementServer* server, UniqueFd fd, const sockaddr_storage& peer, std::string_view input, bool main_port)
       : server_(server),
@@ -296,7 +296,7 @@ void ManagementServer::Leave(std::function<void()> left) {
 
 void ManagementServer::TakeHandover(int fd) {
   handover_fd_ = fd;
-  if (Status status = handover_watcher_.Watch(loop_, fd, FdWatcher::kRead, &ManagementServer::OnHandover, this);
+  if (Status status = handover_watcher_.Watch<&ManagementServer::OnHandover>(loop_, fd, FdWatcher::kRead, this);
       !status.ok()) {
     Log(LogLevel::kError, "management paths of the main port cannot be served: {}", status.ToString());
   }

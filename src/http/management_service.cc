@@ -95,13 +95,13 @@ void HttpManagement::Start(ManagementHost* host) {
   host_name_ = HostName();
   api_ = std::make_unique<AdminApi>(host);
   server_ = std::make_unique<ManagementServer>(host->loop(), this);
-  sample_timer_ = std::make_unique<Timer>(&host->loop()->timers(), &HttpManagement::OnSample, this);
+  sample_timer_ = std::make_unique<Timer>(host->loop(), &HttpManagement::OnSample, this);
   OnSample(this);
 }
 
 void HttpManagement::Leave(std::function<void()> gone) {
   gone_ = std::move(gone);
-  leave_timer_ = std::make_unique<Timer>(&host_->loop()->timers(), &HttpManagement::OnLeaveTime, this);
+  leave_timer_ = std::make_unique<Timer>(host_->loop(), &HttpManagement::OnLeaveTime, this);
   leave_timer_->Set(host_->loop()->now_ns() + kLeaveNs);
   server_->Leave([this] { gone_(); });
 }

@@ -3,7 +3,7 @@
 namespace ub {
 
 RequestQueue::RequestQueue(EventLoop* loop, std::atomic<uint32_t>* gauge)
-    : loop_(loop), gauge_(gauge), poll_(&loop->timers(), &RequestQueue::OnPump, this), pump_soon_(&RequestQueue::OnPump, this) {}
+    : loop_(loop), gauge_(gauge), poll_(loop, &RequestQueue::OnPump, this), pump_soon_(loop, &RequestQueue::OnPump, this) {}
 
 bool RequestQueue::Join(Waiter* waiter) {
   if (size_ >= config_.max_requests) return false;

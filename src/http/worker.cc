@@ -39,8 +39,8 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       places_(*child->shm, child->row),
       access_log_(loop_.get()),
       queue_(loop_.get(), &child->shm->row(child->row).queued),
-      drain_deadline_(&loop_->timers(), &Worker::OnDrainDeadline, this),
-      orphan_grace_(&loop_->timers(), &Worker::OnOrphanGrace, this) {
+      drain_deadline_(loop_.get(), &Worker::OnDrainDeadline, this),
+      orphan_grace_(loop_.get(), &Worker::OnOrphanGrace, this) {
   context_.loop = loop_.get();
   context_.shm = child->shm;
   context_.row = child->row;
@@ -69,7 +69,7 @@ int Worker::Run() {
   Configure();
   group_.Refresh();
   loop_->set_turn_hook([this] { TurnBegins(); });
-  if (Status status = channel_watcher_.Watch(loop_.get(), child_->channel.fd(), FdWatcher::kRead, &Worker::OnChannel, this);
+  if (Status status = channel_watcher_.Watch<&Worker::OnChannel>(loop_.get(), child_->channel.fd(), FdWatcher::kRead, this);
       !status.ok()) {
     Log(LogLevel::kError, "cannot follow the master: {}", status.ToString());
     return 1;

@@ -14,7 +14,7 @@
 #include "core/network_set.h"
 #include "event/event_loop.h"
 #include "event/tls_context.h"
-#include "http/http1_parser.h"
+#include "http/http1_exchange.h"
 #include "http/request_key.h"
 #include "http/request_stage.h"
 #include "upstream/backend_security.h"
@@ -89,6 +89,7 @@ struct WorkerContext {
   RequestHead request_head;
   ResponseHead response_head;
   SessionPool sessions;
+  Http1ExchangePool exchanges{1024};
 
   // 32 hex digits.
   void NewRequestId(std::string* out);

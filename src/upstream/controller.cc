@@ -83,15 +83,14 @@ Controller::Controller(ChildContext* child, std::unique_ptr<EventLoop> loop, Hea
       loop_(std::move(loop)),
       table_(*child->shm),
       checker_(loop_.get(), child->shm, &table_, probes),
-      retry_(&loop_->timers(), &Controller::OnRetry, this),
+      retry_(loop_.get(), &Controller::OnRetry, this),
       resolver_(loop_.get(), [this](const HostAnswers& answers) { OnResolved(answers); }),
-      resolve_(&loop_->timers(), &Controller::OnResolveTime, this),
+      resolve_(loop_.get(), &Controller::OnResolveTime, this),
       management_(management),
-      removal_(&loop_->timers(), &Controller::OnRemoval, this) {}
+      removal_(loop_.get(), &Controller::OnRemoval, this) {}
 
 int Controller::Run() {
-  if (Status status = channel_watcher_.Watch(loop_.get(), child_->channel.fd(), FdWatcher::kRead,
-                                             &Controller::OnChannel, this);
+  if (Status status = channel_watcher_.Watch<&Controller::OnChannel>(loop_.get(), child_->channel.fd(), FdWatcher::kRead, this);
       !status.ok()) {
     Log(LogLevel::kError, "cannot follow the master: {}", status.ToString());
     return 1;

@@ -109,7 +109,7 @@ class Controller final : public ManagementHost {
   Timer removal_;
   uint64_t states_kept_ = 0;
   std::vector<Message> deferred_;  // came while the master's word on a state was waited for
-  Task deferred_task_{&Controller::OnDeferred, this};
+  Task deferred_task_{loop_.get(), &Controller::OnDeferred, this};
   bool draining_ = false;
   bool reset_pending_ = false;  // the reload that is under way drops what was changed
 };

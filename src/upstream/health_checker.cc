@@ -21,7 +21,7 @@ uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 class HealthChecker::Target final : public ProbeHandler, public Retirable {
  public:
   Target(HealthChecker* owner, uint32_t slot)
-      : owner_(owner), slot_(slot), timer_(&owner->loop_->timers(), &Target::OnTimer, this) {
+      : owner_(owner), slot_(slot), timer_(owner->loop_, &Target::OnTimer, this) {
     const BackendSlot& at = owner->shm_->slot(slot);
     generation_ = at.generation.load(std::memory_order_acquire);
     record_.state = static_cast<HealthState>(at.health.load(std::memory_order_relaxed));
@@ -100,7 +100,7 @@ HealthChecker::HealthChecker(EventLoop* loop, ShmSegment* shm, BackendTable* tab
       table_(table),
       factory_(factory),
       random_(MonotonicNs()),
-      passive_(&loop->timers(), &HealthChecker::OnPassive, this) {}
+      passive_(loop, &HealthChecker::OnPassive, this) {}
 
 HealthChecker::~HealthChecker() = default;
 

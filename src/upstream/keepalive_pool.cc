@@ -19,7 +19,7 @@ void BackendConnection::OnReadable() {
 void BackendConnection::OnDeadline() { pool_->Close(pool_->Unlink(this)); }
 
 KeepalivePool::KeepalivePool(EventLoop* loop, ShmSegment* shm, uint32_t row)
-    : loop_(loop), shm_(shm), row_(row), period_(&loop->timers(), &KeepalivePool::OnPeriod, this) {}
+    : loop_(loop), shm_(shm), row_(row), period_(loop, &KeepalivePool::OnPeriod, this) {}
 
 KeepalivePool::~KeepalivePool() { CloseAll(); }
 

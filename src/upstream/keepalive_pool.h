@@ -21,7 +21,7 @@ class KeepalivePool;
 
 // A connection to a backend, with what the pool knows of it. Idle ones are handled by the pool, used ones by whoever
 // took them (set_handler on the connection).
-class BackendConnection final : public ConnectionHandler, public Retirable {
+class BackendConnection final : public ConnectionHandler {
  public:
   std::unique_ptr<Connection> connection;
   uint32_t slot = 0;

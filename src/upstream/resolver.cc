@@ -40,7 +40,7 @@ Status Resolver::Start() {
   auto shared = std::make_shared<Shared>();
   shared->ready = UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!shared->ready.valid()) return Status::System("eventfd", errno);
-  if (Status status = watcher_.Watch(loop_, shared->ready.get(), FdWatcher::kRead, &Resolver::OnAnswer, this);
+  if (Status status = watcher_.Watch<&Resolver::OnAnswer>(loop_, shared->ready.get(), FdWatcher::kRead, this);
       !status.ok()) {
     return status;
   }

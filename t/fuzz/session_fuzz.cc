@@ -175,7 +175,7 @@ class World final : public ub::ServerOwner {
 
   void Turn(int turns) {
     for (; turns > 0; --turns) {
-      ub::Task task([](void* loop) { static_cast<ub::EventLoop*>(loop)->Stop(); }, loop_.get());
+      ub::Task task(loop_.get(), [](void* loop) { static_cast<ub::EventLoop*>(loop)->Stop(); }, loop_.get());
       loop_->RunSoon(&task);
       loop_->Run();
       ub::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));

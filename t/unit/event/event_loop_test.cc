@@ -9,7 +9,7 @@ namespace {
 
 // A task that notes its call and then does something.
 struct Job {
-  Job(LoopFixture* fixture, std::function<void()> what) : task(&Job::Call, this), loop(fixture), work(std::move(what)) {}
+  Job(LoopFixture* fixture, std::function<void()> what) : task(fixture->loop(), &Job::Call, this), loop(fixture), work(std::move(what)) {}
   static void Call(void* self) {
     auto* job = static_cast<Job*>(self);
     ++job->calls;

@@ -13,7 +13,7 @@ class FdWatcherTest : public LoopTest {
   ~FdWatcherTest() override { watcher_.Unwatch(); }
 
   Status Watch(unsigned what) {
-    return watcher_.Watch(loop(), pair_.first.get(), what, &FdWatcherTest::OnEvent, this);
+    return watcher_.Watch<&FdWatcherTest::OnEvent>(loop(), pair_.first.get(), what, this);
   }
   static void OnEvent(void* self, unsigned what) {
     auto* test = static_cast<FdWatcherTest*>(self);
@@ -83,7 +83,7 @@ TEST_F(FdWatcherTest, CallbackMayUnwatch) {
 
 TEST_F(FdWatcherTest, DescriptorThatCannotBeWatchedIsAnError) {
   FdWatcher watcher;
-  const Status status = watcher.Watch(loop(), 1 << 20, FdWatcher::kRead, &FdWatcherTest::OnEvent, this);
+  const Status status = watcher.Watch<&FdWatcherTest::OnEvent>(loop(), 1 << 20, FdWatcher::kRead, this);
   EXPECT_FALSE(status.ok());
   EXPECT_FALSE(watcher.watching());
 }

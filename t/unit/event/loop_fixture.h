@@ -46,7 +46,7 @@ class LoopFixture {
   bool RunUntil(const std::function<bool()>& done) {
     if (done()) return true;
     Watch watch{this, &done, std::chrono::steady_clock::now() + TestLimit()};
-    Timer timer(&loop_->timers(), &LoopFixture::Look, &watch);
+    Timer timer(loop_.get(), &LoopFixture::Look, &watch);
     watch.timer = &timer;
     timer.Set(loop_->now_ns() + 1'000'000);
     loop_->Run();
@@ -55,7 +55,7 @@ class LoopFixture {
   // Lets the loop make `turns` turns: whatever is ready is handled.
   void RunTurns(int turns = 5) {
     Turns left{this, turns, nullptr};
-    Task task(&LoopFixture::CountTurn, &left);
+    Task task(loop_.get(), &LoopFixture::CountTurn, &left);
     left.task = &task;
     loop_->RunSoon(&task);
     loop_->Run();
@@ -72,7 +72,7 @@ class LoopFixture {
   struct Turns {
     LoopFixture* self;
     int left;
-    Task* task;
+    LoopClient* task;
   };
   static void Look(void* arg) {
     auto* watch = static_cast<Watch*>(arg);

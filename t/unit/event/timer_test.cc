@@ -13,7 +13,7 @@ constexpr uint64_t kMs = 1'000'000;
 class TimerTest : public LoopTest {
  protected:
   struct Alarm {
-    explicit Alarm(LoopFixture* of) : fixture(of), timer(&of->loop()->timers(), &Alarm::Ring, this) {}
+    explicit Alarm(LoopFixture* of) : fixture(of), timer(of->loop(), &Alarm::Ring, this) {}
     static void Ring(void* self) {
       auto* alarm = static_cast<Alarm*>(self);
       ++alarm->rings;

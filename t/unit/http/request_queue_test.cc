@@ -44,7 +44,7 @@ class RequestQueueTest : public ::testing::Test {
   RequestQueueTest()
       : loop_(std::move(*EventLoop::Create())),
         queue_(loop_.get(), &gauge_),
-        until_(&loop_->timers(), [](void* self) { static_cast<RequestQueueTest*>(self)->Look(); }, this) {
+        until_(loop_.get(), [](void* self) { static_cast<RequestQueueTest*>(self)->Look(); }, this) {
     queue_.Configure({.max_requests = 4, .timeout_ms = 60'000});
     for (const char* name : {"a", "b", "c", "d", "e"}) {
       requests_.push_back(std::make_unique<Request>(&queue_, &places_, &log_, name));

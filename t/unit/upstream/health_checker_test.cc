@@ -58,7 +58,7 @@ class ScriptedFactory final : public HealthProbeFactory {
         : factory_(factory),
           loop_(loop),
           handler_(handler),
-          timer_(&loop->timers(), &Probe::OnTimer, this) {
+          timer_(loop, &Probe::OnTimer, this) {
       factory_->alive++;
     }
     ~Probe() override {

@@ -41,7 +41,7 @@ inline bool RunUntil(EventLoop& loop, const std::function<bool()>& done) {
   const char* factor = getenv("UB_TIME_FACTOR");
   const uint64_t limit_ms =
       10'000 * static_cast<uint64_t>(factor != nullptr ? std::max(atoi(factor), 1) : 1);
-  State state{loop, done, MonotonicMs() + limit_ms, Timer(&loop.timers(), &State::Look, &state)};
+  State state{loop, done, MonotonicMs() + limit_ms, Timer(&loop, &State::Look, &state)};
   State::Look(&state);
   if (!state.held) loop.Run();
   return state.held;

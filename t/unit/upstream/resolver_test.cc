@@ -50,7 +50,7 @@ class ResolverTest : public ::testing::Test {
  protected:
   ResolverTest()
       : loop_(std::move(*EventLoop::Create())),
-        give_up_(&loop_->timers(), [](void* loop) { static_cast<EventLoop*>(loop)->Stop(); }, loop_.get()) {}
+        give_up_(loop_.get(), [](void* loop) { static_cast<EventLoop*>(loop)->Stop(); }, loop_.get()) {}
   std::unique_ptr<Resolver> Make() {
     return std::make_unique<Resolver>(
         loop_.get(),
