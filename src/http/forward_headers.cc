@@ -34,6 +34,35 @@ class Pen {
   char* at_;
 };
 
+// Writes fields; those whose lines follow one another in the bytes that they came in, in one go.
+class FieldCopier {
+ public:
+  explicit FieldCopier(Pen* pen) : pen_(pen) {}
+  ~FieldCopier() { Flush(); }
+  void Put(const HeaderField& field) {
+    if (!field.verbatim) {
+      Flush();
+      pen_->Field(field.name, field.value);
+      return;
+    }
+    if (field.name.data() != end_) {
+      Flush();
+      begin_ = field.name.data();
+    }
+    end_ = field.value.data() + field.value.size() + 2;
+  }
+
+ private:
+  void Flush() {
+    pen_->Put({begin_, static_cast<size_t>(end_ - begin_)});
+    begin_ = end_ = nullptr;
+  }
+
+  Pen* const pen_;
+  const char* begin_ = nullptr;  // of lines that are not written yet
+  const char* end_ = nullptr;
+};
+
 // Bytes that the fields take when written: name, ": ", value, CRLF.
 size_t FieldBytes(const HeaderList& headers) {
   size_t bytes = 0;
@@ -169,10 +198,13 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
   pen.Put(head->target);
   pen.Put(" HTTP/1.1\r\n");
   pen.Field("Host", host);
-  for (const HeaderField& field : head->headers) {
-    if (IsReplaced(field, client.peer_trusted, settings)) continue;
-    if (!certificate.empty() && IsClientCertificateField(field.name)) continue;
-    pen.Field(field.name, field.value);
+  {
+    FieldCopier copier(&pen);
+    for (const HeaderField& field : head->headers) {
+      if (IsReplaced(field, client.peer_trusted, settings)) continue;
+      if (!certificate.empty() && IsClientCertificateField(field.name)) continue;
+      copier.Put(field);
+    }
   }
   pen.Put(certificate);
   if (settings.x_forwarded) PutForwarded(head->headers, peer, client, host, &pen);
@@ -201,11 +233,14 @@ void WriteForwardedResponse(ResponseHead* head, const Framing& framing, Connecti
   pen.Put(" ");
   pen.Put(head->reason);
   pen.Put("\r\n");
-  for (const HeaderField& field : head->headers) {
-    if (field.id == HeaderId::kContentLength) continue;
-    if (field.id == HeaderId::kXRequestId && !request_id.empty()) continue;
-    if (!hsts.empty() && EqualsIgnoreCase(field.name, "Strict-Transport-Security")) continue;
-    pen.Field(field.name, field.value);
+  {
+    FieldCopier copier(&pen);
+    for (const HeaderField& field : head->headers) {
+      if (field.id == HeaderId::kContentLength) continue;
+      if (field.id == HeaderId::kXRequestId && !request_id.empty()) continue;
+      if (!hsts.empty() && EqualsIgnoreCase(field.name, "Strict-Transport-Security")) continue;
+      copier.Put(field);
+    }
   }
   if (!request_id.empty()) pen.Field("X-Request-ID", request_id);
   pen.Put(hsts);

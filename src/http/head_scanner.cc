@@ -1,6 +1,7 @@
 #include "http/head_scanner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "http/char_class.h"
@@ -11,6 +12,9 @@ namespace {
 constexpr uint32_t kMaxMethodBytes = 32;
 constexpr uint32_t kMaxEmptyLines = 2;
 constexpr std::string_view kVersionShape = "HTTP/d.d";  // d: any digit
+// What nearly every head has in that place: taken at once where all of it is there.
+constexpr std::string_view kUsualVersion = "HTTP/1.1\r\n";
+constexpr std::string_view kUsualStatusVersion = "HTTP/1.1 ";
 
 enum State : uint8_t {
   kStart,        // before the first line
@@ -180,6 +184,14 @@ class Scanner {
     return true;
   }
 
+  bool TakeIfNext(std::string_view text) {
+    if (static_cast<size_t>(end_ - p_) < text.size() || std::memcmp(p_, text.data(), text.size()) != 0) {
+      return false;
+    }
+    p_ += text.size();
+    return true;
+  }
+
   bool VersionIsKnown(uint32_t start) const {
     const char* const version = begin_ + start;
     return version[5] == '1' && (version[7] == '1' || version[7] == '0');
@@ -187,6 +199,11 @@ class Scanner {
 
   bool TakeVersion() {
     const uint32_t start = cursor_.target_end + 1;
+    if (Offset() == start && TakeIfNext(kUsualVersion)) {
+      ++cursor_.lines;
+      cursor_.state = kFieldStart;
+      return true;
+    }
     if (!TakeVersionShape(start)) {
       return false;
     }
@@ -205,6 +222,10 @@ class Scanner {
   }
 
   bool TakeStatusVersion() {
+    if (Offset() == cursor_.first_line && TakeIfNext(kUsualStatusVersion)) {
+      cursor_.state = kStatusRest;
+      return true;
+    }
     if (!TakeVersionShape(cursor_.first_line)) {
       return false;
     }
@@ -225,7 +246,7 @@ class Scanner {
   // A field whose whole line is there, in one go. False: take it byte by byte, which also finds out
   // what is wrong with it.
   bool TakeFieldLine() {
-    const char* const colon = SkipChars(p_, end_, kCharToken);
+    const char* const colon = SkipName(p_, end_);
     if (colon == p_ || colon == end_ || *colon != ':' || cursor_.lines > limits_.headers) {
       return false;
     }
@@ -234,8 +255,9 @@ class Scanner {
       return false;
     }
     const std::string_view name(p_, static_cast<size_t>(colon - p_));
-    const std::string_view value(colon + 1, static_cast<size_t>(cr - colon - 1));
-    fields_->push_back({name, TrimBlanks(value), HeaderIdOf(name)});
+    const std::string_view value = TrimBlanks({colon + 1, static_cast<size_t>(cr - colon - 1)});
+    const bool verbatim = value.data() == colon + 2 && colon[1] == ' ' && value.data() + value.size() == cr;
+    fields_->push_back({name, value, HeaderIdOf(name), verbatim});
     ++cursor_.lines;
     p_ = cr + 2;
     return true;

@@ -1,5 +1,8 @@
 #include "http/headers.h"
 
+#include <cstdint>
+#include <cstring>
+
 #include "http/char_class.h"
 
 namespace ub {
@@ -7,18 +10,40 @@ namespace {
 
 constexpr char LowerOf(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-// `lower` is lower case already and as long as `name`.
-inline bool Is(std::string_view name, std::string_view lower) {
-  for (size_t i = 0; i < lower.size(); ++i) {
-    if (LowerOf(name[i]) != lower[i]) {
-      return false;
-    }
-  }
-  return true;
+template <class Word>
+inline Word Load(const char* p) {
+  Word word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
 }
 
+// Whether `size` bytes of `name` are those of `lower`, but for the case of letters: a word at a time, the last one
+// overlapping the one before. `lower` holds small letters, digits and hyphens: of these only letters have the bit 0x40,
+// and half of it is what tells the cases apart.
+template <class Word>
+inline bool SameWords(const char* name, const char* lower, size_t size) {
+  constexpr uint64_t kLetter = static_cast<Word>(0x4040404040404040u);
+  uint64_t differ = 0;
+  const auto compare = [&](size_t at) {
+    const uint64_t wanted = Load<Word>(lower + at);
+    differ |= (Load<Word>(name + at) | (wanted & kLetter) >> 1) ^ wanted;
+  };
+  for (size_t at = 0; at + sizeof(Word) < size; at += sizeof(Word)) compare(at);
+  compare(size - sizeof(Word));
+  return differ == 0;
+}
+
+// `lower` is a field name in lower case, as long as `name`.
 inline HeaderId IfIs(std::string_view name, std::string_view lower, HeaderId id) {
-  return Is(name, lower) ? id : HeaderId::kOther;
+  bool same;
+  if (lower.size() >= 8) {
+    same = SameWords<uint64_t>(name.data(), lower.data(), lower.size());
+  } else if (lower.size() >= 4) {
+    same = SameWords<uint32_t>(name.data(), lower.data(), lower.size());
+  } else {
+    same = SameWords<uint16_t>(name.data(), lower.data(), lower.size());
+  }
+  return same ? id : HeaderId::kOther;
 }
 
 // The names that are more than one of a length; told apart by their first letter, or a later one
@@ -119,6 +144,9 @@ HeaderId HeaderIdOf(std::string_view name) {
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) {
     return false;
+  }
+  if (a == b) {  // most often, and the library compares words
+    return true;
   }
   for (size_t i = 0; i < a.size(); ++i) {
     if (LowerOf(a[i]) != LowerOf(b[i])) {

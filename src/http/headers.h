@@ -46,11 +46,13 @@ struct HeaderField {
   std::string_view name;   // as sent
   std::string_view value;  // without surrounding blanks
   HeaderId id = HeaderId::kOther;
+  // Its line in the bytes that it was cut from is "name: value\r\n" to the letter, and may be passed on as it is.
+  bool verbatim = false;
 };
 
 using HeaderList = std::vector<HeaderField>;
 
-// The id of a field name, in any case. O(length of the name).
+// The id of a field name, in any case. A few instructions.
 HeaderId HeaderIdOf(std::string_view name);
 
 // ASCII case-insensitive comparison (RFC 9110 section 5.1).

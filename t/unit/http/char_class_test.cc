@@ -32,22 +32,31 @@ TEST(CharClass, HexDigitsHaveTheirValues) {
   }
 }
 
-TEST(SkipText, StopsAtTheSameByteAsTheTableWhereverItStands) {
-  // Every byte at every place of texts around the eight that are looked at together, after plain and after odd neighbours.
-  for (const char filler : {'a', '\t', '\x80', '\xff', ' ', '~'}) {
-    for (size_t size = 0; size <= 20; ++size) {
+// Where `skip` stops in texts that hold every byte at every place around those that are looked at together, between
+// neighbours of all kinds that it passes over.
+void ExpectStops(const char* (*skip)(const char*, const char*), CharClass passes, std::string_view fillers) {
+  for (const char filler : fillers) {
+    for (size_t size = 0; size <= 36; ++size) {
       for (size_t at = 0; at < size; ++at) {
         for (unsigned c = 0; c < 256; ++c) {
           std::string text(size, filler);
           text[at] = static_cast<char>(c);
           const char* const end = text.data() + size;
-          const bool stops = !IsChar(static_cast<char>(c), kCharText);
-          ASSERT_EQ(SkipText(text.data(), end) - text.data(), static_cast<ptrdiff_t>(stops ? at : size))
+          const bool stops = !IsChar(static_cast<char>(c), passes);
+          ASSERT_EQ(skip(text.data(), end) - text.data(), static_cast<ptrdiff_t>(stops ? at : size))
               << "byte " << c << " at " << at << " of " << size;
         }
       }
     }
   }
+}
+
+TEST(SkipText, StopsAtTheSameByteAsTheTableWhereverItStands) {
+  ExpectStops(SkipText, kCharText, "a\t\x80\xff ~");
+}
+
+TEST(SkipName, StopsAtTheSameByteAsTheTableWhereverItStands) {
+  ExpectStops(SkipName, kCharToken, "aZ09-_~!");
 }
 
 TEST(SkipChars, StopsAtTheFirstOfAnotherClassOrTheEnd) {

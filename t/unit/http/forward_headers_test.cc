@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "http/http1_parser.h"
 
 namespace ub {
 namespace {
@@ -207,6 +208,33 @@ TEST(SwitchesTo, OnlyToWhatWasOffered) {
   EXPECT_FALSE(SwitchesTo(List({{"Upgrade", ""}}), "websocket"));
   EXPECT_FALSE(SwitchesTo(List({}), "websocket"));
   EXPECT_FALSE(SwitchesTo(List({{"Upgrade", "a"}}), ""));
+}
+
+// As it came, but for what the proxy changes: however the blanks lie, and whichever lines go.
+TEST(ForwardHeaders, LinesThatMayBePassedOnAsTheyAreComeOutLikeOthers) {
+  const std::string text =
+      "HTTP/1.1 200 OK\r\nFirst: 1\r\nSecond: two words \r\nConnection: close\r\nThird:3\r\nFourth:  4\r\nFifth:\t5\r\n"
+      "Sixth: \r\nSeventh:\r\nContent-Length: 0\r\nEighth: 8\r\nNinth: 9\r\nTenth: 1\t0\r\n\r\n";
+  ResponseHead head;
+  HeadCursor cursor;
+  ASSERT_EQ(ParseResponseHead(text, cursor, {}, Method::kGet, &head).verdict, ParseVerdict::kComplete);
+  EXPECT_EQ(Response(head, {BodyKind::kLength, 0}, ConnectionOption::kNone),
+            "HTTP/1.1 200 OK\r\nFirst: 1\r\nSecond: two words\r\nThird: 3\r\nFourth: 4\r\nFifth: 5\r\nSixth: \r\n"
+            "Seventh: \r\nEighth: 8\r\nNinth: 9\r\nTenth: 1\t0\r\nContent-Length: 0\r\n\r\n");
+}
+
+TEST(ForwardHeaders, ARequestThatTrickledInIsForwardedLikeOneThatCameWhole) {
+  const std::string text = "GET / HTTP/1.1\r\nA: 1\r\nHost: h\r\nB:2\r\nC: 3\r\nD: 4\r\n\r\n";
+  RequestHead whole, cut;
+  HeadCursor cursor;
+  ASSERT_EQ(ParseRequestHead(text, cursor, {}, &whole).verdict, ParseVerdict::kComplete);
+  cursor = HeadCursor();
+  for (size_t size = 1; size < text.size(); ++size) {
+    ASSERT_EQ(ParseRequestHead(std::string_view(text).substr(0, size), cursor, {}, &cut).verdict, ParseVerdict::kIncomplete);
+  }
+  ASSERT_EQ(ParseRequestHead(text, cursor, {}, &cut).verdict, ParseVerdict::kComplete);
+  EXPECT_EQ(Request(whole), Request(cut));
+  EXPECT_TRUE(Has(Request(whole), "Host: h\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n")) << Request(whole);
 }
 
 }  // namespace
