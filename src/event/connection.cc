@@ -22,11 +22,14 @@ Nobody nobody;
 }  // namespace
 
 Connection::Connection(EventLoop* loop, UniqueFd fd, Transport* transport, ConnectionHandler* handler)
-    : LoopClient(loop), handler_(handler), transport_(transport), fd_(std::move(fd)), unsent_(&loop->buffers()) {}
+    : LoopClient(loop), handler_(handler), transport_(transport), fd_(std::move(fd)) {
+  static_assert(sizeof(Connection) <= 192);
+}
 
 Connection::~Connection() {
   // libevent must forget the descriptor before its number can be used again.
   watcher_.Unwatch();
+  DropUnsent();
   if (own_transport_) delete transport_;
 }
 
@@ -37,7 +40,7 @@ Status Connection::Start() {
 
 void Connection::Retire(std::unique_ptr<Connection> connection) {
   // A stream that is cut must not look as if it had ended.
-  const bool whole = connection->phase_ == Phase::kOpen && connection->unsent_.empty() &&
+  const bool whole = connection->phase_ == Phase::kOpen && !connection->congested() &&
                      connection->write_error_ == 0 && !connection->reset_on_close_;
   if (whole && connection->own_transport_) connection->transport_->Farewell(connection->fd_.get());
   connection->handler_ = &nobody;
@@ -45,7 +48,7 @@ void Connection::Retire(std::unique_ptr<Connection> connection) {
   connection->CancelSoon();
   connection->watcher_.Unwatch();
   connection->readable_ = false;
-  connection->unsent_.Clear();
+  connection->DropUnsent();
   connection->shutdown_wanted_ = false;
   connection->fd_.Reset();
   EventLoop* loop = connection->loop();
@@ -119,8 +122,8 @@ void Connection::HandleEvent(unsigned what) {
     if (flush && transport_->read_wants_write()) readable_ = true;
   }
   // Handlers never destroy the connection within a callback, only retire it; a retired one has a handler that ignores.
-  if (flush && !unsent_.empty()) {
-    if (Flush() && unsent_.empty()) handler_->OnWritable();
+  if (flush && congested()) {
+    if (Flush() && !congested()) handler_->OnWritable();
   } else if (flush && shutdown_wanted_) {
     EndWriting();
   }
@@ -141,7 +144,7 @@ bool Connection::Open() {
     readable_ = true;
   }
   phase_ = Phase::kOpen;
-  write_error_ = error;
+  write_error_ = static_cast<int16_t>(error);
   handler_->OnConnected(error);
   return error == 0;
 }
@@ -166,18 +169,18 @@ bool Connection::Write(std::string_view bytes) {
 
 bool Connection::Write(std::span<const iovec> pieces) {
   if (write_error_ != 0) return false;
-  if (!unsent_.empty() || phase_ != Phase::kOpen) {
+  if (congested() || phase_ != Phase::kOpen) {
     Keep(pieces, 0);
     return true;
   }
   const IoResult result = transport_->Write(fd_.get(), pieces.data(), static_cast<int>(pieces.size()), false);
   if (result.state == IoState::kError) {
-    write_error_ = result.error;
+    write_error_ = static_cast<int16_t>(result.error);
     readable_ = true;
     ReadSoon();
     return false;
   }
-  sent_bytes_ += result.bytes;
+  sent_bytes_ += static_cast<uint32_t>(result.bytes);
   Keep(pieces, result.bytes);
   return true;
 }
@@ -188,28 +191,36 @@ void Connection::Keep(std::span<const iovec> pieces, size_t skip) {
       skip -= piece.iov_len;
       continue;
     }
-    unsent_.Append({static_cast<const char*>(piece.iov_base) + skip, piece.iov_len - skip});
+    if (unsent_ == nullptr) unsent_ = loop()->spare_buffers().Take(&loop()->buffers());
+    unsent_->Append({static_cast<const char*>(piece.iov_base) + skip, piece.iov_len - skip});
     skip = 0;
   }
 }
 
 bool Connection::Flush() {
-  while (!unsent_.empty()) {
-    const iovec piece{unsent_.data(), unsent_.size()};
+  while (congested()) {
+    const iovec piece{unsent_->data(), unsent_->size()};
     const IoResult result = transport_->Write(fd_.get(), &piece, 1, false);
     if (result.state == IoState::kWouldBlock) return true;
     if (result.state == IoState::kError) {
       // The owner learns it from its next write, or from the read that fails with the same cause.
-      write_error_ = result.error;
-      unsent_.Clear();
+      write_error_ = static_cast<int16_t>(result.error);
+      DropUnsent();
       readable_ = true;
       return false;
     }
-    sent_bytes_ += result.bytes;
-    unsent_.Consume(result.bytes);
+    sent_bytes_ += static_cast<uint32_t>(result.bytes);
+    unsent_->Consume(result.bytes);
+    if (unsent_->empty()) DropUnsent();
   }
   if (shutdown_wanted_) EndWriting();
   return true;
+}
+
+void Connection::DropUnsent() {
+  if (unsent_ == nullptr) return;
+  unsent_->Clear();
+  loop()->spare_buffers().Give(std::move(unsent_));
 }
 
 void Connection::EndWriting() { shutdown_wanted_ = !transport_->ShutdownWrite(fd_.get()); }
@@ -220,7 +231,7 @@ int Connection::PendingError() const {
 
 void Connection::ShutdownWrite() {
   shutdown_wanted_ = true;
-  if (unsent_.empty() && phase_ == Phase::kOpen) EndWriting();
+  if (!congested() && phase_ == Phase::kOpen) EndWriting();
 }
 
 void Connection::ResetOnClose() {

@@ -81,16 +81,16 @@ class Connection final : public LoopClient {
   bool Write(std::span<const iovec> pieces);
   bool Write(std::string_view bytes);
   // Bytes are kept: stop producing until OnWritable.
-  bool congested() const { return !unsent_.empty(); }
-  size_t unsent_bytes() const { return unsent_.size(); }
+  bool congested() const { return unsent_ != nullptr; }
+  size_t unsent_bytes() const { return unsent_ == nullptr ? 0 : unsent_->size(); }
   int write_error() const { return write_error_; }
   // Whether the peer is gone, or will say no more and nothing waits to be read. One system call.
   bool AtEnd() { return transport_->AtEnd(fd_.get()); }
   // What broke the connection, 0 if nothing: for when the peer has ended its direction and reads tell no more. One system
   // call.
   int PendingError() const;
-  // Bytes that the socket took, ever: whether a slow reader moves at all.
-  uint64_t sent_bytes() const { return sent_bytes_; }
+  // Bytes that the socket took, ever, modulo 2^32: whether a slow reader moves at all, and how much went since a short while.
+  uint32_t sent_bytes() const { return sent_bytes_; }
 
   // Ends the sending direction once everything is sent.
   void ShutdownWrite();
@@ -113,20 +113,22 @@ class Connection final : public LoopClient {
   void EndWriting();
   void Keep(std::span<const iovec> pieces, size_t skip);
   bool Flush();
+  void DropUnsent();
 
-  // Small fields first: they lie in the base's padding. 224 bytes in all, a size class of jemalloc; see docs/tuning.md.
-  Phase phase_ = Phase::kOpen;
+  // Small fields first: they lie in the base's padding. 192 bytes in all, a size class of jemalloc; docs/tuning.md says
+  // why that matters.
+  Phase phase_ : 3 = Phase::kOpen;
   bool readable_ : 1 = false;
   bool peer_ended_ : 1 = false;
   bool shutdown_wanted_ : 1 = false;
   bool reset_on_close_ : 1 = false;
   bool own_transport_ : 1 = false;  // *transport_ is this connection's alone, and goes with it
+  int16_t write_error_ = 0;
   ConnectionHandler* handler_;
   Transport* transport_;
+  std::unique_ptr<Buffer> unsent_;  // from the loop's pool; null: everything is sent
   UniqueFd fd_;
-  int write_error_ = 0;
-  uint64_t sent_bytes_ = 0;
-  Buffer unsent_;
+  uint32_t sent_bytes_ = 0;
   FdWatcher watcher_;
 };
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "core/object_pool.h"
 #include "core/status.h"
 #include "event/buffer.h"
 #include "event/timer.h"
@@ -58,6 +59,8 @@ class EventLoop {
 
   TimerQueue& timers() { return timers_; }
   BufferPool& buffers() { return buffers_; }
+  // Empty Buffer objects, for who needs one now and then and would be large with one of its own.
+  ObjectPool<Buffer>& spare_buffers() { return spare_buffers_; }
   // Valid within one callback: whoever calls out must have finished with it.
   std::span<char> scratch() { return {scratch_.get(), kScratchBytes}; }
 
@@ -92,6 +95,7 @@ class EventLoop {
   bool turn_begun_ = false;
   uint64_t now_ns_ = 0;
   BufferPool buffers_;
+  ObjectPool<Buffer> spare_buffers_{256};
   TimerQueue timers_;
   std::unique_ptr<char[]> scratch_;
   std::vector<std::unique_ptr<Retirable>> retired_, dying_;

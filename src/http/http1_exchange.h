@@ -25,7 +25,7 @@ struct Http1Exchange {
   BodyWriter writer;
   RateWatch rate;
   uint64_t head_end_ns = 0;  // when the head must be whole
-  uint64_t progress = 0;     // sent bytes when the deadline was last looked at
+  uint32_t progress = 0;     // sent bytes when the deadline was last looked at
 };
 
 using Http1ExchangePool = ObjectPool<Http1Exchange>;

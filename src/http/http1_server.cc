@@ -19,12 +19,11 @@ Status ClientStatus(StatusCode code, std::string detail) {
 
 }  // namespace
 
-Http1Server::Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer,
-                         bool tls)
+Http1Server::Http1Server(WorkerContext* context, UniqueFd fd, const PeerAddress& peer, bool tls)
     : context_(context),
-      owner_(owner),
       connection_(std::make_unique<Connection>(context->loop, std::move(fd), PlainTransport(), this)),
       tls_(tls) {
+  static_assert(sizeof(Http1Server) <= 96);
   client_.peer = peer;
 }
 
@@ -373,7 +372,7 @@ void Http1Server::Close() {
   state_ = State::kClosed;
   if (exchange_ != nullptr) exchange_->input.Clear();
   Connection::Retire(std::move(connection_));
-  owner_->OnServerClosed(this);
+  context_->owner->OnServerClosed(this);
 }
 
 }  // namespace ub

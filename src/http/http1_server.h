@@ -15,19 +15,10 @@
 
 namespace ub {
 
-class Http1Server;
-
-// Who owns the connections: told when one is over.
-class ServerOwner {
- public:
-  virtual ~ServerOwner() = default;
-  virtual void OnServerClosed(Http1Server* server) = 0;
-};
-
 class Http1Server final : public ConnectionHandler, public ServerStream {
  public:
   // `tls`: the client speaks TLS, by context->tls.
-  Http1Server(WorkerContext* context, ServerOwner* owner, UniqueFd fd, const PeerAddress& peer, bool tls = false);
+  Http1Server(WorkerContext* context, UniqueFd fd, const PeerAddress& peer, bool tls = false);
   ~Http1Server() override;
   // Whether this client may have one more connection (or will say in a PROXY head who it is). False: let it go.
   bool Admit();
@@ -109,25 +100,25 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
   const Config& config() const { return *context_->config; }
 
   WorkerContext* const context_;
-  ServerOwner* const owner_;
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Http1Exchange> exchange_;  // null while nothing has come of a request
   ClientInfo client_;
   uint64_t client_key_ = 0;     // its place in context_->places; 0: none was taken
   uint32_t requests_ = 0;
   uint32_t place_ = 0;          // in the worker's list
+  // A bit each: most connections lie idle, and 96 bytes are a size class of jemalloc.
   State state_ = State::kIdle;
-  bool processing_ = false;     // Round() is on the stack
-  bool unparsed_ = false;       // exchange_->input holds bytes that were not looked at
-  bool keep_alive_ = true;      // as far as the request under way allows
-  bool client_closes_ = false;  // the client said that this is its last request
-  bool minor_zero_ = false;     // it speaks HTTP/1.0
-  bool head_request_ = false;
-  bool head_sent_ = false;
-  bool half_closed_ok_ = false;  // the client ended its direction together with its request
-  bool until_close_ = false;    // the response's end is the connection's
-  bool tls_ = false;            // the client is to speak TLS
-  bool tunnel_ = false;         // both sides have switched protocols: no more HTTP here
+  bool processing_ : 1 = false;     // Round() is on the stack
+  bool unparsed_ : 1 = false;       // exchange_->input holds bytes that were not looked at
+  bool keep_alive_ : 1 = true;      // as far as the request under way allows
+  bool client_closes_ : 1 = false;  // the client said that this is its last request
+  bool minor_zero_ : 1 = false;     // it speaks HTTP/1.0
+  bool head_request_ : 1 = false;
+  bool head_sent_ : 1 = false;
+  bool half_closed_ok_ : 1 = false;  // the client ended its direction together with its request
+  bool until_close_ : 1 = false;    // the response's end is the connection's
+  bool tls_ : 1 = false;            // the client is to speak TLS
+  bool tunnel_ : 1 = false;         // both sides have switched protocols: no more HTTP here
 };
 
 }  // namespace ub

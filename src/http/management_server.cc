@@ -255,7 +255,8 @@ class ManagementServer::Client final : public ConnectionHandler {
   std::unique_ptr<Connection> connection_;
   State state_ = State::kHead;
   bool close_ = false, head_only_ = false, answered_ = false;
-  uint64_t active_ns_ = 0, progress_ = 0, exchange_ = 0;
+  uint64_t active_ns_ = 0, exchange_ = 0;
+  uint32_t progress_ = 0;
   std::string peer_, input_, body_;
   size_t taken_ = 0;  // bytes of the head at the beginning of input_
   HeadCursor cursor_;

@@ -33,13 +33,14 @@ std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const
   config_ = config;
   head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = false;
   cursor_ = HeadCursor();
-  progress_ = sent_before_ = bytes_sent_ = bytes_received_ = 0;
+  progress_ = sent_mark_ = 0;
+  bytes_sent_ = bytes_received_ = 0;
   link_ = pool_->Take(request.slot, request.generation, !allow_reuse);
   reused_ = link_->connection != nullptr;
   bool connected = true;
   if (reused_) {
     link_->connection->set_handler(this);
-    sent_before_ = link_->connection->sent_bytes();
+    sent_mark_ = link_->connection->sent_bytes();
   } else {
     auto made = Connect(request, &connected);
     if (!made) {
@@ -92,7 +93,14 @@ void UpstreamAttempt::SendBody(std::string_view data, bool end, std::string_view
   Progress();
 }
 
+void UpstreamAttempt::CountSent() {
+  const uint32_t now = link_->connection->sent_bytes();
+  bytes_sent_ += now - sent_mark_;
+  sent_mark_ = now;
+}
+
 void UpstreamAttempt::Progress() {
+  CountSent();
   if (tunnel_) {
     // The client's side watches for silence. What only this side sees is a backend that takes nothing.
     if (link_->connection->congested()) {
@@ -110,7 +118,7 @@ void UpstreamAttempt::End() {
   run_++;
   state_ = State::kIdle;
   input_.Clear();
-  bytes_sent_ = link_->connection->sent_bytes() - sent_before_;
+  CountSent();
   link_->requests++;
   if (request_done_ && response_done_ && keep_alive_) {
     pool_->Put(std::move(link_));

@@ -103,6 +103,7 @@ class UpstreamAttempt final : public ConnectionHandler {
   void TakeUpgrade(char* bytes, size_t count);
   void AtEnd(int error);
   void Fail(TryFailure failure, StatusCode code, std::string detail);
+  void CountSent();
   void Progress();
 
   EventLoop* loop_;
@@ -124,9 +125,9 @@ class UpstreamAttempt final : public ConnectionHandler {
   uint64_t sent_ns_ = 0;
   uint64_t started_ns_ = 0;
   uint64_t connect_ns_ = kNoConnect;
-  uint64_t sent_before_ = 0;     // bytes that earlier requests sent on the connection
   uint64_t bytes_sent_ = 0, bytes_received_ = 0;
-  uint64_t progress_ = 0;        // bytes that the backend had taken when the deadline was last looked at
+  uint32_t sent_mark_ = 0;       // the connection's sent_bytes() when bytes_sent_ was last counted
+  uint32_t progress_ = 0;        // bytes that the backend had taken when the deadline was last looked at
   Request request_{};
   BodyReader reader_;
   BodyWriter writer_;

@@ -42,6 +42,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       drain_deadline_(loop_.get(), &Worker::OnDrainDeadline, this),
       orphan_grace_(loop_.get(), &Worker::OnOrphanGrace, this) {
   context_.loop = loop_.get();
+  context_.owner = this;
   context_.shm = child->shm;
   context_.row = child->row;
   context_.counters = &child->shm->row(child->row);
@@ -137,7 +138,7 @@ void Worker::GiveBackPlace() { Unreserve(context_.counters->connections); }
 
 void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) {
   Add(context_.counters->accepted);
-  auto server = std::make_unique<Http1Server>(&context_, this, std::move(fd), PeerAddress::From(peer), listener.tls());
+  auto server = std::make_unique<Http1Server>(&context_, std::move(fd), PeerAddress::From(peer), listener.tls());
   if (!server->Admit()) {
     GiveBackPlace();
     return;

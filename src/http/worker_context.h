@@ -61,8 +61,18 @@ struct RefusedClients {
   uint64_t count = 0;  // since then
 };
 
+class Http1Server;
+
+// Who owns the connections of clients: told when one is over.
+class ServerOwner {
+ public:
+  virtual ~ServerOwner() = default;
+  virtual void OnServerClosed(Http1Server* server) = 0;
+};
+
 struct WorkerContext {
   EventLoop* loop = nullptr;
+  ServerOwner* owner = nullptr;
   ShmSegment* shm = nullptr;
   uint32_t row = 0;
   ProcessRow* counters = nullptr;

@@ -74,6 +74,7 @@ class World final : public ub::ServerOwner {
     queue_ = std::make_unique<ub::RequestQueue>(loop_.get(), &shm_.row(row_).queued);
     access_log_ = std::make_unique<ub::AccessLog>(loop_.get());
     context_.loop = loop_.get();
+    context_.owner = this;
     context_.shm = &shm_;
     context_.row = row_;
     context_.counters = &shm_.row(row_);
@@ -146,7 +147,7 @@ class World final : public ub::ServerOwner {
     sockaddr_storage peer{};
     peer.ss_family = AF_INET;
     reinterpret_cast<sockaddr_in*>(&peer)->sin_addr.s_addr = htonl(0xc0000201);
-    server_ = std::make_unique<ub::Http1Server>(&context_, this, ub::UniqueFd(pair[1]), ub::PeerAddress::From(peer));
+    server_ = std::make_unique<ub::Http1Server>(&context_, ub::UniqueFd(pair[1]), ub::PeerAddress::From(peer));
     Require(server_->Admit(), "the only client is refused");
     Require(server_->Start().ok(), "start");
   }

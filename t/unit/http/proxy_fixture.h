@@ -70,6 +70,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
     queue_ = std::make_unique<RequestQueue>(loop(), &pool_->shm().row(0).queued);
     context_ = std::make_unique<WorkerContext>();
     context_->loop = loop();
+    context_->owner = this;
     context_->shm = &pool_->shm();
     context_->counters = &pool_->shm().row(0);
     context_->group = &pool_->group();
@@ -98,7 +99,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
     sockaddr_storage peer{};
     reinterpret_cast<sockaddr_in*>(&peer)->sin_family = AF_INET;
     reinterpret_cast<sockaddr_in*>(&peer)->sin_addr.s_addr = htonl(0xc0000201);  // 192.0.2.1
-    servers_.push_back(std::make_unique<Http1Server>(context_.get(), this, std::move(near), PeerAddress::From(peer)));
+    servers_.push_back(std::make_unique<Http1Server>(context_.get(), std::move(near), PeerAddress::From(peer)));
     EXPECT_TRUE(servers_.back()->Start().ok());
     clients_.emplace_back();
     clients_.back().fd = std::move(far);
