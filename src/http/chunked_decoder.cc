@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "http/char_class.h"
+#include "http/char_scan.h"
 #include "http/headers.h"
 
 namespace ub {

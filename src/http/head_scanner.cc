@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "http/char_class.h"
+#include "http/char_scan.h"
 
 namespace ub {
 namespace {

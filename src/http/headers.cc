@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "http/char_class.h"
+#include "http/char_scan.h"
 
 namespace ub {
 namespace {

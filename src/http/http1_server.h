@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 
+#include "core/prefetch.h"
 #include "event/connection.h"
 #include "http/http1_exchange.h"
 #include "http/stream.h"
@@ -46,6 +47,10 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
   bool congested() const override { return connection_->congested(); }
   void ResumeBody() override;
   void Finish(bool complete) override;
+  void Warm() const override {
+    Prefetch(connection_.get(), sizeof *connection_);
+    Prefetch(exchange_.get(), sizeof *exchange_);
+  }
 
  private:
   friend class Worker;  // its place in the worker's list

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/prefetch.h"
 #include "http/access_log.h"
 #include "http/request_queue.h"
 #include "http/stream.h"
@@ -40,6 +41,10 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   void OnUpgrade(ResponseHead* head, std::string_view data) override;
   void OnAttemptFailed(TryFailure failure, const Status& status) override;
   bool WantsResponse() const override { return !stream_->congested(); }
+  void Warm() const override {
+    stream_->Warm();
+    Prefetch(this, sizeof *this - sizeof attempt_);
+  }
 
   Turn OnQueueTurn() override;
   void OnQueueTimeout() override;

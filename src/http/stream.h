@@ -52,6 +52,8 @@ class ServerStream {
   virtual size_t SendError(ErrorPage page) = 0;
   // Bytes wait for the client: produce no more until OnStreamWritable.
   virtual bool congested() const = 0;
+  // Its memory will soon be wanted: see core/prefetch.h.
+  virtual void Warm() const {}
   // The session takes request body again (WantsBody became true).
   virtual void ResumeBody() = 0;
   // The exchange is over and the handler is forgotten. Not `complete`: the client must see that the response was cut.

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "core/prefetch.h"
+
 namespace ub {
 namespace {
 
@@ -183,6 +185,11 @@ void UpstreamAttempt::OnReadable() {
       Fail(TryFailure::kReset, StatusCode::kReset, "connection reset in a tunnel");
     }
     return;
+  }
+  if (!head_done_) {
+    Prefetch(this, sizeof *this);
+    Prefetch(link_.get(), sizeof *link_);
+    handler_->Warm();
   }
   reading_ = true;
   const uint32_t run = run_;

@@ -37,6 +37,8 @@ class AttemptHandler {
   virtual void OnAttemptFailed(TryFailure failure, const Status& status) = 0;
   // False while the client cannot take more: the attempt stops reading.
   virtual bool WantsResponse() const = 0;
+  // OnResponse is near: see core/prefetch.h.
+  virtual void Warm() const {}
 };
 
 struct AttemptError {
