@@ -217,7 +217,7 @@ check-reproducible:
 bench: all $(O)/relay
 	$(Q)$(srcdir)/t/bench/beside --binary $(O)/ultrabalancer --relay $(O)/relay $(BENCH_ARGS)
 
-$(O)/relay: $(srcdir)/t/bench/floor/relay.cc $(O)/compile.flags
+$(O)/relay $(O)/relay_uring: $(O)/%: $(srcdir)/t/bench/floor/%.cc $(O)/compile.flags
 	$(call say,LINK,$@)$(compile) $(UB_HARDENING_LDFLAGS) $(LDFLAGS) -o $@ $<
 
 microbench: $(bench_binary)
