@@ -145,6 +145,8 @@ std::string ServerContext::Furnish(SSL_CTX* context) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);
   } else {
+    // One a handshake: a connection has one successor in the long run, and each costs a record and a system call.
+    SSL_CTX_set_num_tickets(context, 1);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &ServerContext::OnTicket);
     SSL_CTX_set_timeout(context,
                         std::min<long>(3L * config_.ticket_rotation_seconds, kMaxSessionSeconds));

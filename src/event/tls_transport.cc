@@ -234,7 +234,8 @@ bool TlsTransport::ShutdownWrite(int fd) {
 }
 
 void TlsTransport::Farewell(int fd) {
-  if (ended_ || SSL_is_init_finished(ssl_.get()) == 0) return;
+  // A peer that has ended its direction waits for nothing more.
+  if (ended_ || read_end_.state != IoState::kOk || SSL_is_init_finished(ssl_.get()) == 0) return;
   Begin(fd);
   ended_ = true;
   (void)SSL_shutdown(ssl_.get());
