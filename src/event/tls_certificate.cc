@@ -15,7 +15,6 @@ namespace ub {
 namespace {
 
 constexpr int64_t kDay = 24 * 60 * 60;
-constexpr int64_t kWarnDays = 14;
 
 BioPtr Reader(std::string_view text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
@@ -170,7 +169,7 @@ std::vector<TlsFault> InspectTls(const Config& all) {
       say(fmt::format("expired on {} (renew it)", Day(end)), false);
     } else if (begin > now) {
       say(fmt::format("is not valid before {}", Day(begin)), true);
-    } else if (end - now < kWarnDays * kDay) {
+    } else if (end - now < kCertificateWarnDays * kDay) {
       say(fmt::format("expires on {}, in {} days (renew it)", Day(end), (end - now) / kDay), true);
     }
   }

@@ -41,6 +41,9 @@ class TlsClientContext : public std::enable_shared_from_this<TlsClientContext> {
   virtual std::unique_ptr<Transport> NewTransport(const std::string& name) const = 0;
 };
 
+// Certificates that end within so many days are warned of.
+inline constexpr int64_t kCertificateWarnDays = 14;
+
 // When certificates end, in the order of the configuration.
 struct CertificateEnd {
   std::string file, name;  // the first name that it is for

@@ -86,6 +86,7 @@ Controller::Controller(ChildContext* child, std::unique_ptr<EventLoop> loop, Hea
       retry_(loop_.get(), &Controller::OnRetry, this),
       resolver_(loop_.get(), [this](const HostAnswers& answers) { OnResolved(answers); }),
       resolve_(loop_.get(), &Controller::OnResolveTime, this),
+      certificates_(loop_.get()),
       management_(management),
       removal_(loop_.get(), &Controller::OnRemoval, this) {}
 
@@ -168,6 +169,7 @@ void Controller::TakeConfig(const Message& message) {
 }
 
 void Controller::TakeBackends() {
+  certificates_.Configure(child_->config->tls);
   if (KnowsAll(HostNames(Wanted()), known_)) {
     Settle(ApplyBackends());
   } else {

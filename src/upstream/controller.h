@@ -17,6 +17,7 @@
 #include "event/event_loop.h"
 #include "event/fd_watcher.h"
 #include "upstream/backend_table.h"
+#include "upstream/certificate_watch.h"
 #include "upstream/health_checker.h"
 #include "upstream/management.h"
 #include "upstream/resolver.h"
@@ -100,6 +101,7 @@ class Controller final : public ManagementHost {
   Resolver resolver_;
   Timer resolve_;
   HostAnswers known_;             // the last good answer of each name that was ever asked for
+  CertificateWatch certificates_;
   std::set<std::string> failing_;  // names whose last look-up failed
   bool unacknowledged_ = false;   // the configuration waits for names
   ManagementService* const management_;
