@@ -21,6 +21,8 @@ struct ImportOptions {
   // Whether this machine has such a user or group: one that it does not have is not carried over.
   std::function<bool(const std::string&)> has_user{};
   std::function<bool(const std::string&)> has_group{};
+  // The files in a directory, sorted: HAProxy's `crt` may name one. Empty where it is none.
+  std::function<std::vector<std::string>(const std::string&)> files_in{};
 };
 
 struct ImportResult {

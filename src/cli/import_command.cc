@@ -6,7 +6,10 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "cli/cli.h"
 #include "cli/import_draft.h"
@@ -28,9 +31,22 @@ Result<std::string> ReadStandardInput() {
   }
 }
 
+std::vector<std::string> FilesIn(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(directory, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    std::error_code odd;
+    if (entry->is_regular_file(odd)) names.push_back(entry->path().filename().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 }  // namespace
 
 int RunImport(ImportOptions options) {
+  options.files_in = FilesIn;
   options.has_user = [](const std::string& name) { return getpwnam(name.c_str()) != nullptr; };
   options.has_group = [](const std::string& name) { return getgrnam(name.c_str()) != nullptr; };
   const Result<std::string> text =

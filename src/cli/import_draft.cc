@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -97,6 +98,37 @@ void ImportDraft::Add(std::string_view path, std::string item, const SourcePosit
   list->items.push_back(ConfigNode::Scalar(std::move(item), at, true));
 }
 
+void ImportDraft::AddTlsListener(const std::string& address, const SourcePosition& at) {
+  tls_listeners_.emplace_back(address, at);
+}
+
+void ImportDraft::AddCertificate(const std::string& certificate, const std::string& key,
+                                 const SourcePosition& at) {
+  for (const std::string& path : {certificate, key}) {
+    const bool indirect = path.find('$') != std::string::npos || path.starts_with("data:") ||
+                          path.starts_with("engine:");
+    if (!indirect && path.find_first_of(" \t,") == std::string::npos) continue;
+    Remark(at, fmt::format("\"{}\" is not a fixed path without blanks and commas: left out",
+                           ImportText(path)));
+    return;
+  }
+  Add("tls.certificates", key.empty() || key == certificate ? certificate : certificate + " " + key,
+      at);
+}
+
+void ImportDraft::SetHsts(std::string_view value, const SourcePosition& at) {
+  constexpr std::string_view kAge = "max-age=";
+  size_t from = std::min(ToLowerAscii(value).find(kAge), value.size());
+  from = std::min(from + kAge.size(), value.size());
+  std::string_view digits = value.substr(from);
+  digits = digits.substr(0, digits.find_first_not_of("0123456789"));
+  const std::optional<uint64_t> seconds = ParseUnsigned(digits);
+  if (!seconds) return Remark(at, "Strict-Transport-Security without a max-age: left out");
+  SetNumber("tls.hsts_seconds", *seconds, at);
+  if (value.find(';') == std::string_view::npos) return;
+  Remark(at, "Strict-Transport-Security: the time alone is sent (tls.hsts_seconds)");
+}
+
 void ImportDraft::SetEntry(std::string_view path, const std::string& name, std::string value,
                            const SourcePosition& at) {
   if (!Has(path)) root_.SetPath(path, ConfigNode::Mapping(at));
@@ -170,7 +202,23 @@ bool ImportDraft::DropRefused(const ConfigProblems& problems) {
   return RemoveAt(&root_, places);
 }
 
+void ImportDraft::FinishTls() {
+  for (const auto& [address, at] : tls_listeners_) {
+    if (ServesTls()) {
+      Add("listen", address + " tls", at);
+    } else {
+      Remark(at, fmt::format("{}: TLS without a certificate: left out", ImportText(address)));
+    }
+  }
+  if (ServesTls()) return;
+  if (const ConfigNode* redirect = root_.FindPath("tls.redirect_http")) {
+    Remark(redirect->position, "there is no listener with TLS to redirect to");
+  }
+  Remove("tls");
+}
+
 std::string ImportDraft::Finish(const std::string& head) {
+  FinishTls();
   if (backends() > 1024) {
     root_.Set("shared_memory", ConfigNode::Mapping(root_.position));
     SetNumber("shared_memory.max_backends", backends(), root_.Find("backends")->position);

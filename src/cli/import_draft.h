@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/config_node.h"
@@ -43,6 +44,16 @@ class ImportDraft {
   void SetBool(std::string_view path, bool value, const SourcePosition& at) {
     Set(path, value ? "true" : "false", at);
   }
+  // A listener with TLS. It is kept where there is a certificate in the end, and else remarked on.
+  void AddTlsListener(const std::string& address, const SourcePosition& at);
+  // Whether there will be one: a listener was given, and a certificate.
+  bool ServesTls() const { return !tls_listeners_.empty() && Has("tls.certificates"); }
+  // A certificate with its key; the key empty: in the same file. The first one given is the one for
+  // clients that ask for no known name. Paths that no list may hold are remarked on.
+  void AddCertificate(const std::string& certificate, const std::string& key,
+                      const SourcePosition& at);
+  // Takes the value of a Strict-Transport-Security field.
+  void SetHsts(std::string_view value, const SourcePosition& at);
   // Adds to a list, where it is not there yet.
   void Add(std::string_view path, std::string item, const SourcePosition& at);
   // Puts `name: value` into a key that holds names and values.
@@ -76,11 +87,14 @@ class ImportDraft {
 
  private:
   bool DropRefused(const ConfigProblems& problems);
+  // What is left of TLS in the end.
+  void FinishTls();
 
   ConfigNode root_;
   ConfigProblems remarks_;
   ConfigProblems faults_;
   std::map<std::string, SourcePosition> addresses_;  // of the backends
+  std::vector<std::pair<std::string, SourcePosition>> tls_listeners_;
   std::set<std::string> said_;                       // the remarks, each once
   bool quiet_ = false;
 };

@@ -51,6 +51,7 @@ class Importer {
   void ImportDefaults(const Section* defaults);
   void ImportServers(const Section& pool);
   void ImportFronts(const Section& pool);
+  void ImportRedirects();
   void RemarkRoutes(const Section& front, const Section& pool);
   void RemarkOthers(const Section& pool);
   // What needs more than one line to be known.
@@ -172,6 +173,24 @@ void Importer::ImportFronts(const Section& pool) {
   }
 }
 
+// A frontend that only redirects to https is tls.redirect_http, unless there are requests without
+// TLS that are to be balanced.
+void Importer::ImportRedirects() {
+  if (!draft_.ServesTls() || draft_.Has("listen")) return;
+  for (const Section& section : sections_) {
+    const bool leads = std::ranges::find(fronts_, &section) != fronts_.end();
+    if (section.kind() != "frontend" || leads || !DefaultBackend(section).empty()) continue;
+    const auto redirect = std::ranges::find_if(section.lines, [&](const Line& line) {
+      return ImportHaproxyRedirect(&import_, line);
+    });
+    if (redirect == section.lines.end()) continue;
+    for (const Line& line : section.lines) {
+      if (line.name() == "bind" && line.size() > 0) ImportHaproxyBind(&import_, line);
+    }
+    fronts_.push_back(&section);
+  }
+}
+
 void Importer::RemarkOthers(const Section& pool) {
   for (const Section& section : sections_) {
     const std::string name = ImportText(section.name());
@@ -226,7 +245,10 @@ std::string Importer::Run() {
   const Section* pool = Choose();
   if (pool == nullptr) return {};
   for (const Section& section : sections_) {
-    for (const Line& line : section.lines) CollectHaproxyRate(&import_, line);
+    for (const Line& line : section.lines) {
+      CollectHaproxyRate(&import_, line);
+      CollectHaproxyTls(&import_, line);
+    }
   }
   ImportLines(*pool);
   ImportFronts(*pool);
@@ -234,6 +256,7 @@ std::string Importer::Run() {
   for (const Section* front : fronts_) {
     if (front->defaults != pool->defaults) ImportDefaults(front->defaults);
   }
+  ImportRedirects();
   ImportServers(*pool);
   draft_.set_quiet(true);
   for (const Section& section : sections_) {
@@ -244,6 +267,7 @@ std::string Importer::Run() {
   FinishTimes(*pool);
   FinishQueue();
   FinishHaproxyChecks(&import_);
+  FinishHaproxyTls(&import_);
   if (draft_.backends() == 0 && !draft_.faulty()) {
     draft_.Fault(
         MakePosition(import_.options.file),

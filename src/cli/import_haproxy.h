@@ -4,6 +4,7 @@
 //   import_haproxy_tree     syntax, sections
 //   import_haproxy          the pool, the frontends that lead to it
 //   import_haproxy_server   server, default-server, bind
+//   import_haproxy_tls      TLS of `bind` and of `server`, redirects to https
 //   import_haproxy_checks   health checks; rate limits, which HAProxy makes of tables and rules
 //   import_haproxy_rules    the table of all other keywords
 #ifndef UB_CLI_IMPORT_HAPROXY_H_
@@ -51,6 +52,10 @@ struct HaproxyImport {
   bool weighted = false;
   SourcePosition queue_at{};
   HaproxyCheck check{};
+  std::string crt_base{}, ca_base{};  // of the global section
+  bool verify_servers = true;         // ssl-server-verify
+  bool tls_servers = false, clear_servers = false;  // servers with `ssl`, and without
+  SourcePosition clear_at{};
 
   bool Number(const HaproxyLine& line, std::string_view text, uint64_t* out) const;
   bool TimeMs(const HaproxyLine& line, std::string_view text, uint64_t* out) const;
@@ -61,6 +66,30 @@ struct HaproxyImport {
 void ImportHaproxyServer(HaproxyImport* import, const HaproxyLine& line);
 // `bind`, or an address in the head of a section.
 void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line);
+
+// TLS of one server, as the words of its line and of default-server come to it.
+struct HaproxyServerTls {
+  bool on = false, said = false;  // said: `ssl` or `no-ssl` was there
+  std::string verify{}, ca_file{}, certificate{}, name{}, sni{};
+};
+
+// The word `name` of a `server` and the one behind it. How many of the two were meant: 0: it is not
+// about TLS. `first`: no earlier word says the same.
+size_t ImportHaproxyServerTls(const HaproxyImport& import, const HaproxyLine& line, bool first,
+                              std::string_view name, std::string_view value, HaproxyServerTls* tls);
+// A server was read.
+void FinishHaproxyServerTls(HaproxyImport* import, const HaproxyLine& line,
+                            const HaproxyServerTls& tls);
+// Word `*i` of a `bind` or of ssl-default-bind-options; moves on to its value where it has one.
+// False: it is not about TLS.
+bool ImportHaproxyBindTls(HaproxyImport* import, const HaproxyLine& line, size_t* i);
+// "redirect scheme https …", with or without "http-request" before it. False: not to https, or
+// under a condition of its own.
+bool ImportHaproxyRedirect(HaproxyImport* import, const HaproxyLine& line);
+// Of the global section: crt-base, ca-base, ssl-server-verify, which others build on.
+void CollectHaproxyTls(HaproxyImport* import, const HaproxyLine& line);
+// Once all servers were read.
+void FinishHaproxyTls(HaproxyImport* import);
 
 // `option httpchk`, `http-check …`; and what they came to, once all lines were read.
 void ImportHaproxyCheck(HaproxyImport* import, const HaproxyLine& line);

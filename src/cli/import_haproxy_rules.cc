@@ -197,20 +197,45 @@ void TcpCheck(Import& import, const Line& line) {
   if (line.arg(0) != "tcp-check") import.Remark(line, "backends are checked by TCP connect");
 }
 
+void AddHeader(Import& import, const Line& line) {
+  if (ToLowerAscii(line.arg(1)) != "strict-transport-security") {
+    return import.Remark(line, "responses get no headers of one's own");
+  }
+  import.draft->SetHsts(line.arg(2), line.at);
+}
+
+void Redirect(Import& import, const Line& line) {
+  if (!ImportHaproxyRedirect(&import, line)) {
+    import.Remark(line, "has no counterpart: requests are neither changed nor routed");
+  }
+}
+
+// "ssl-default-bind-ciphers X" is "ciphers X" of every bind.
+void DefaultBind(Import& import, const Line& line) {
+  HaproxyLine words = line;
+  if (line.name() == "ssl-default-bind-ciphers") words.words.insert(words.words.begin() + 1, "ciphers");
+  if (line.name() == "ssl-default-bind-curves") words.words.insert(words.words.begin() + 1, "curves");
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (!ImportHaproxyBindTls(&import, words, &i)) import.Remark(line, "has no counterpart");
+  }
+}
+
 constexpr std::string_view kRoutes = "has no counterpart: requests are neither changed nor routed";
-constexpr std::string_view kLater = "TLS is not carried over";
+constexpr std::string_view kElsewhere = "is said of each listener or backend here, or is fixed";
 
 constexpr Rule kRules[] = {
     {"acl"},
     {"backlog"},
     {"balance", Balance},
     {"bind"},
+    {"ca-base"},
     {"chroot", nullptr, "children are confined by a system call filter instead"},
     {"compression", nullptr, "has no counterpart: let the backends compress"},
     {"cookie", nullptr,
      "cookies are not set here: algorithm ip-hash, with hash_key cookie:NAME, goes by a cookie of "
      "the application"},
     {"cpu-map", nullptr, "has no counterpart"},
+    {"crt-base"},
     {"daemon", nullptr, "is not in the file: start it with -d"},
     {"default-server", DefaultServer},
     {"default_backend"},
@@ -225,12 +250,15 @@ constexpr Rule kRules[] = {
     {"http-check", Check},
     {"http-request add-header", SetHeader},
     {"http-request deny", Deny},
+    {"http-request redirect", Redirect},
     {"http-request return", Deny},
     {"http-request set-header", SetHeader},
     {"http-request tarpit", Deny},
     {"http-request track-sc0"},
     {"http-request track-sc1"},
     {"http-request track-sc2"},
+    {"http-response add-header", AddHeader},
+    {"http-response set-header", AddHeader},
     {"http-reuse"},
     {"log", Log},
     {"log-format", nullptr, "formats are combined and json (logging.format)"},
@@ -271,13 +299,20 @@ constexpr Rule kRules[] = {
     {"option tcpka"},
     {"option tcplog"},
     {"pidfile", nullptr, "it has a pid file of its own (pid_file)"},
-    {"redirect", nullptr, kRoutes},
+    {"redirect", Redirect},
     {"retries", Retries},
     {"retry-on", RetryOn},
     {"server"},
     {"server-template"},
-    {"ssl-default-bind-ciphers", nullptr, kLater},
-    {"ssl-default-bind-options", nullptr, kLater},
+    {"ssl-default-bind-ciphers", DefaultBind},
+    {"ssl-default-bind-ciphersuites", nullptr, "is fixed: suites of TLS 1.3 are not chosen"},
+    {"ssl-default-bind-curves", DefaultBind},
+    {"ssl-default-bind-options", DefaultBind},
+    {"ssl-default-server-ciphers", nullptr, kElsewhere},
+    {"ssl-default-server-ciphersuites", nullptr, kElsewhere},
+    {"ssl-default-server-options", nullptr, kElsewhere},
+    {"ssl-dh-param-file"},
+    {"ssl-server-verify"},
     {"stats", nullptr, "see the management address (admin): /dashboard, /metrics, /prometheus"},
     {"stick", Stick},
     {"stick-table"},
@@ -291,6 +326,7 @@ constexpr Rule kRules[] = {
     {"timeout queue", TimeoutQueue},
     {"timeout server", TimeoutServer},
     {"timeout tunnel", nullptr, "a tunnel ends by timeout.idle_ms, as an idle client does"},
+    {"tune.ssl.default-dh-param"},
     {"ulimit-n", nullptr, "the limit of open files is the service manager's"},
     {"unique-id-format", nullptr, "X-Request-ID has a form of its own"},
     {"unique-id-header"},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "cli/import_haproxy.h"
 #include "core/config_text.h"
@@ -16,22 +17,14 @@ struct ServerWord {
   std::string_view remark;
 };
 
-constexpr std::string_view kTls =
-    "TLS to backends is not carried over: they are asked in the clear";
-
 constexpr ServerWord kWords[] = {
     {"addr", true, "is not asked for: a check goes to the address of the requests"},
     {"agent-addr", true, ""},
     {"agent-check", false, "has no counterpart: backends cannot tell their weight"},
     {"agent-inter", true, ""},
     {"agent-port", true, ""},
-    {"alpn", true, ""},
-    {"ca-file", true, ""},
     {"check-send-proxy", false, "PROXY heads are not sent to backends"},
-    {"check-sni", true, ""},
-    {"check-ssl", false, kTls},
     {"cookie", true, ""},
-    {"crt", true, ""},
     {"enabled", false, ""},
     {"id", true, ""},
     {"init-addr", true, "names are looked up at the start"},
@@ -50,15 +43,11 @@ constexpr ServerWord kWords[] = {
     {"resolvers", true, ""},
     {"send-proxy", false, "PROXY heads are not sent to backends"},
     {"send-proxy-v2", false, "PROXY heads are not sent to backends"},
-    {"sni", true, ""},
     {"source", true, "has no counterpart: the system chooses the source address"},
-    {"ssl", false, kTls},
     {"stick", false, ""},
     {"tcp-ut", true, ""},
     {"tfo", false, ""},
     {"track", true, "each backend is checked by itself"},
-    {"verify", true, ""},
-    {"verifyhost", true, ""},
 };
 
 class ServerImport {
@@ -88,6 +77,7 @@ class ServerImport {
   const HaproxyLine& line_;
   ImportedBackend backend_;
   std::set<std::string, std::less<>> seen_;
+  HaproxyServerTls tls_;
   bool check_ = false, disabled_ = false;
 };
 
@@ -168,6 +158,10 @@ void ServerImport::Word(const std::vector<std::string>& words, size_t* i) {
   const std::string& name = words[(*i)++];
   const std::string value = *i < words.size() ? words[*i] : "";
   const bool first = seen_.insert(name).second;
+  if (const size_t taken = ImportHaproxyServerTls(import_, line_, first, name, value, &tls_)) {
+    *i += taken - 1;
+    return;
+  }
   if (name == "check") {
     check_ = check_ || first;
   } else if (name == "no-check") {
@@ -214,6 +208,7 @@ void ServerImport::Run() {
   if (disabled_ || backend_.weight == 0) {
     return import_.Remark(line_, "left out (or add it, and drain it through the admin API)");
   }
+  FinishHaproxyServerTls(&import_, line_, tls_);
   draft_.AddBackend(backend_, line_.at);
 }
 
@@ -231,13 +226,17 @@ std::vector<uint64_t> PortsOf(std::string_view text) {
   return ports;
 }
 
-void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view text) {
+void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view text, bool tls) {
+  const auto add = [&](std::string address) {
+    if (tls) return import->draft->AddTlsListener(address, line.at);
+    import->draft->Add("listen", std::move(address), line.at);
+  };
   for (const std::string_view family : {"ipv4@", "ipv6@"}) {
     if (text.starts_with(family)) text.remove_prefix(family.size());
   }
   if (text.starts_with("unix@")) text.remove_prefix(5);
   if (text.starts_with('/')) {
-    import->draft->Add("listen", "unix:" + std::string(text), line.at);
+    add("unix:" + std::string(text));
     return;
   }
   const size_t colon = text.rfind(':');
@@ -252,7 +251,7 @@ void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view te
   if (host.find(':') != std::string::npos && host[0] != '[') host = "[" + host + "]";
   if (import->port == 0) import->port = ports[0];
   for (const uint64_t port : ports) {
-    import->draft->Add("listen", fmt::format("{}:{}", host, port), line.at);
+    add(fmt::format("{}:{}", host, port));
   }
 }
 
@@ -266,12 +265,11 @@ void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line) {
   constexpr std::string_view kValued[] = {
       "backlog",   "group", "id",      "interface", "level",  "maxconn", "mode", "mss",  "name",
       "namespace", "nice",  "process", "tcp-ut",    "thread", "uid",     "gid",  "user", "shards"};
+  const bool tls = std::ranges::find(line.words, "ssl") != line.words.end();
   bool proxy = false, by_network = false;
   for (size_t i = 1; i < line.size(); ++i) {
     const std::string_view word = line.arg(i);
-    if (word == "ssl" || word == "crt") {
-      return import->Remark(line, "TLS is not carried over");
-    }
+    if (ImportHaproxyBindTls(tls ? import : nullptr, line, &i)) continue;
     proxy = proxy || word == "accept-proxy";
     by_network = by_network || word == "accept-netscaler-cip";
     if (std::ranges::find(kValued, word) != std::end(kValued)) ++i;
@@ -286,7 +284,7 @@ void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line) {
                    "proxy_protocol.trust");
   }
   for (const std::string_view address : SplitTrimmed(line.arg(0), ','))
-    BindOne(import, line, address);
+    BindOne(import, line, address, tls);
 }
 
 }  // namespace ub

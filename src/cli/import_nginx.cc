@@ -7,7 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "cli/import_units.h"
 #include "core/config_text.h"
 
 namespace ub {
@@ -68,6 +67,9 @@ class Importer {
   void ImportPool(const std::string& pool);
   void ImportUse(const ProxyUse& use);
   void ImportServer(const Directive& server);
+  void ImportListeners(const Directive& server);
+  void ImportCertificates();
+  void ImportRedirects();
   void ImportBlock(const std::vector<Directive>& block);
   void RemarkOthers(const std::string& pool);
   void RemarkLocations(const Directive& server);
@@ -85,6 +87,8 @@ class Importer {
   std::vector<const Directive*> all_servers_;
   std::vector<ProxyUse> uses_;
   std::vector<const Directive*> servers_;  // that proxy to the pool
+  const Directive* https_ = nullptr;       // a proxy_pass to the pool with TLS, and one without
+  const Directive* clear_ = nullptr;
   bool proxied_ = false;
 };
 
@@ -183,8 +187,9 @@ void Importer::ImportPool(const std::string& pool) {
 void Importer::ImportUse(const ProxyUse& use) {
   proxied_ = true;
   if (use.scheme == "https") {
-    import_.Remark(*use.pass,
-                   "TLS to backends is not carried over: they are asked in the clear");
+    if (https_ == nullptr) https_ = use.pass;
+  } else if (clear_ == nullptr) {
+    clear_ = use.pass;
   }
   const bool same = use.uri.empty() || (use.uri == "/" && use.IsWhole());
   if (!same)
@@ -204,15 +209,51 @@ void Importer::ImportBlock(const std::vector<Directive>& block) {
   }
 }
 
-void Importer::ImportServer(const Directive& server) {
+void Importer::ImportListeners(const Directive& server) {
+  const Directive* ssl = server.Find("ssl");
+  const bool tls = ssl != nullptr && ssl->size() > 0 && ssl->arg(0) == "on";
   bool listens = false;
   for (const Directive& directive : server.block) {
     if (directive.name() != "listen") continue;
-    ImportNginxListen(&import_, directive);
+    ImportNginxListen(&import_, directive, tls);
     listens = true;
   }
   if (!listens && server.name() == "server")
-    ImportNginxListen(&import_, {server.at, {"listen", "80"}, false, {}});
+    ImportNginxListen(&import_, {server.at, {"listen", "80"}, false, {}}, tls);
+}
+
+// The first certificate is for clients that ask for no known name: that of a default_server, where
+// there is one.
+void Importer::ImportCertificates() {
+  for (const bool preferred : {true, false}) {
+    for (const Directive* server : servers_) {
+      const bool is_default =
+          std::ranges::any_of(server->block, [](const Directive& directive) {
+            return directive.name() == "listen" &&
+                   std::ranges::find(directive.words, "default_server") != directive.words.end();
+          });
+      if (is_default == preferred) ImportNginxCertificates(&import_, *server, outer_);
+    }
+  }
+}
+
+// A server that only redirects to https is tls.redirect_http, unless there are requests without TLS
+// that are to be balanced.
+void Importer::ImportRedirects() {
+  if (!draft_.ServesTls() || draft_.Has("listen")) return;
+  std::vector<const Directive*> redirects;
+  for (const Directive* server : all_servers_) {
+    if (!InPool(server) && NginxRedirectsToHttps(*server)) redirects.push_back(server);
+  }
+  for (const Directive* server : redirects) {
+    ImportListeners(*server);
+    draft_.SetBool("tls.redirect_http", true, server->at);
+    servers_.push_back(server);
+  }
+}
+
+void Importer::ImportServer(const Directive& server) {
+  ImportListeners(server);
   RemarkLocations(server);
   if (server.name() == "server") ImportBlock(server.block);
 }
@@ -313,10 +354,16 @@ std::string Importer::Run() {
     if (!InPool(use.server)) servers_.push_back(use.server);
   }
   for (const Directive* server : servers_) ImportServer(*server);
+  ImportCertificates();
+  ImportRedirects();
   draft_.set_quiet(true);
   for (const Directive* directive : outer_) ImportNginxDirective(&import_, *directive);
   draft_.set_quiet(false);
   RemarkOthers(pool);
+  if (https_ != nullptr && clear_ != nullptr) {
+    import_.Remark(*clear_, "TLS is for all requests to backends or for none: here for all");
+  }
+  FinishNginxTls(&import_, https_, UpstreamNamed(pool) != nullptr ? pool : "");
   TrustPeers();
   Defaults();
   if (draft_.backends() == 0 && !draft_.faulty()) {
@@ -327,35 +374,6 @@ std::string Importer::Run() {
 }
 
 }  // namespace
-
-bool NginxImport::Number(const NginxDirective& directive, std::string_view text,
-                         uint64_t* out) const {
-  const std::optional<uint64_t> number = ParseUnsigned(text);
-  if (number && *number <= UINT32_MAX) return *out = *number, true;
-  draft->Fault(directive.at,
-               fmt::format("{}: \"{}\" is not a number", directive.name(), ImportText(text)));
-  return false;
-}
-
-bool NginxImport::TimeMs(const NginxDirective& directive, std::string_view text,
-                         uint64_t* out) const {
-  if (const std::optional<uint64_t> ms = NginxTimeMs(text)) return *out = *ms, true;
-  draft->Fault(directive.at, fmt::format("{}: \"{}\" is not a time (such as 30s)", directive.name(),
-                                         ImportText(text)));
-  return false;
-}
-
-bool NginxImport::Size(const NginxDirective& directive, std::string_view text,
-                       uint64_t* out) const {
-  if (const std::optional<uint64_t> size = ImportSize(text)) return *out = *size, true;
-  draft->Fault(directive.at, fmt::format("{}: \"{}\" is not a size (such as 8m)", directive.name(),
-                                         ImportText(text)));
-  return false;
-}
-
-void NginxImport::Remark(const NginxDirective& directive, std::string_view text) const {
-  draft->Remark(directive.at, fmt::format("\"{}\" {}", ImportText(directive.Text()), text));
-}
 
 std::string ImportNginx(const ImportOptions& options, std::string_view text, ImportDraft* draft) {
   const std::vector<NginxDirective> tree =

@@ -5,6 +5,7 @@
 //   import_nginx            the pool, the servers and locations that use it
 //   import_nginx_upstream   upstream { server … }
 //   import_nginx_listen     listen
+//   import_nginx_tls        ssl_…, proxy_ssl_…, servers that only redirect to https
 //   import_nginx_limits     limit_req, limit_conn and the zones that they name
 //   import_nginx_rules      the table of all other directives
 #ifndef UB_CLI_IMPORT_NGINX_H_
@@ -39,6 +40,10 @@ struct NginxImport {
   uint64_t workers = 0;     // worker_processes; 0: auto or not given
   bool host_given = false;  // proxy_set_header Host
   size_t servers = 0;       // of the pool, backups included
+  std::string verify_client{};     // ssl_verify_client: the innermost
+  bool asks_by_name = false;       // proxy_ssl_server_name, proxy_ssl_verify
+  std::string backend_name{};      // proxy_ssl_name, where it is fixed
+  SourcePosition backend_name_at{};
 
   // The directive's argument `i` as a number, a time or a size; false: a fault, which is told.
   bool Number(const NginxDirective& directive, std::string_view text, uint64_t* out) const;
@@ -55,7 +60,18 @@ void ImportNginxUpstream(NginxImport* import, const NginxDirective& upstream);
 // stands.
 void CollectNginxZone(NginxImport* import, const NginxDirective& directive);
 
-void ImportNginxListen(NginxImport* import, const NginxDirective& listen);
+// A `listen`; `tls`: the server says `ssl on`.
+void ImportNginxListen(NginxImport* import, const NginxDirective& listen, bool tls);
+// The certificates of a server, which are those of `outer` where it has none of its own.
+void ImportNginxCertificates(NginxImport* import, const NginxDirective& server,
+                             const std::vector<const NginxDirective*>& outer);
+// ssl_… and proxy_ssl_….
+void ImportNginxTls(NginxImport* import, const NginxDirective& directive);
+// What they came to: once all was read. `pass`: a proxy_pass to https, or null; `upstream`: the
+// name of the pool where it has one.
+void FinishNginxTls(NginxImport* import, const NginxDirective* pass, const std::string& upstream);
+// True for a server that sends every request to https, and does nothing else with any.
+bool NginxRedirectsToHttps(const NginxDirective& server);
 // limit_req and limit_conn.
 void ImportNginxLimit(NginxImport* import, const NginxDirective& directive);
 

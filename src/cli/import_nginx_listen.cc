@@ -8,7 +8,7 @@
 namespace ub {
 namespace {
 
-void AddListen(NginxImport* import, const NginxDirective& listen, std::string address) {
+void AddListen(NginxImport* import, const NginxDirective& listen, std::string address, bool tls) {
   if (!address.starts_with("unix:")) {
     const size_t colon = address.rfind(':');
     const bool alone = address.find_first_not_of("0123456789") == std::string::npos;
@@ -26,18 +26,23 @@ void AddListen(NginxImport* import, const NginxDirective& listen, std::string ad
   if (const Result<Endpoint> endpoint = ParseEndpoint(address, false); !endpoint) {
     return import->draft->Fault(listen.at, "listen: " + endpoint.error().detail());
   }
+  if (tls) return import->draft->AddTlsListener(address, listen.at);
   import->draft->Add("listen", std::move(address), listen.at);
 }
 
-bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::string& word) {
-  if (word == "ssl" || word == "quic" || word == "spdy") {
-    import->Remark(listen, "TLS is not carried over");
+// False: the listener is not taken.
+bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::string& word,
+                bool* tls) {
+  if (word == "quic") {
+    import->Remark(listen, "QUIC is not spoken: left out");
     return false;
   }
-  if (word == "proxy_protocol") {
+  if (word == "ssl") {
+    *tls = true;
+  } else if (word == "proxy_protocol") {
     import->accepts_proxy = true;
     import->accepts_at = listen.at;
-  } else if (word == "http2") {
+  } else if (word == "http2" || word == "spdy") {
     import->Remark(listen, "HTTP/2 is not carried over");
   }
   return true;  // the others are about the socket: default_server, backlog=…, reuseport
@@ -45,12 +50,12 @@ bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::st
 
 }  // namespace
 
-void ImportNginxListen(NginxImport* import, const NginxDirective& listen) {
+void ImportNginxListen(NginxImport* import, const NginxDirective& listen, bool tls) {
   if (listen.size() == 0) return import->draft->Fault(listen.at, "listen needs an address");
   for (size_t i = 1; i < listen.size(); ++i) {
-    if (!ListenWord(import, listen, listen.arg(i))) return;
+    if (!ListenWord(import, listen, listen.arg(i), &tls)) return;
   }
-  AddListen(import, listen, listen.arg(0));
+  AddListen(import, listen, listen.arg(0), tls);
 }
 
 }  // namespace ub

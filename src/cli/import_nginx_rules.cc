@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "cli/import_nginx.h"
 #include "cli/import_units.h"
@@ -188,6 +189,15 @@ void SetHeader(Import& import, const Directive& d) {
   import.Remark(d, "headers of one's own are not sent");
 }
 
+void AddHeader(Import& import, const Directive& d) {
+  if (ToLowerAscii(d.arg(0)) != "strict-transport-security") {
+    return import.Remark(d, "responses get no headers of one's own");
+  }
+  import.draft->SetHsts(d.size() > 1 ? d.arg(1) : "", d.at);
+}
+
+void Tls(Import& import, const Directive& d) { ImportNginxTls(&import, d); }
+
 void RealIpFrom(Import& import, const Directive& d) {
   import.real_ip_from.push_back(d.arg(0));
   import.real_ip_at = d.at;
@@ -224,14 +234,13 @@ void HealthCheck(Import& import, const Directive& d) {
   import.draft->Set("health_check.expected_status", "200-399", d.at);
 }
 
-constexpr std::string_view kTls = "TLS is not carried over";
 constexpr std::string_view kFiles = "has no counterpart: files are not served";
 constexpr std::string_view kRoutes = "has no counterpart: requests are neither changed nor routed";
 constexpr std::string_view kStreams = "is not needed: bodies are streamed, never held";
 
 constexpr Rule kRules[] = {
     {"access_log", AccessLog},
-    {"add_header", nullptr, "responses get no headers of one's own"},
+    {"add_header", AddHeader},
     {"charset", nullptr, "has no counterpart"},
     {"client_body_buffer_size", nullptr, kStreams},
     {"client_body_timeout", nullptr,
@@ -275,7 +284,7 @@ constexpr Rule kRules[] = {
     {"proxy_read_timeout", ReadTimeout},
     {"proxy_redirect", nullptr, "Location headers pass as they are"},
     {"proxy_request_buffering", nullptr, kStreams},
-    {"proxy_ssl_*", nullptr, "TLS to backends is not carried over"},
+    {"proxy_ssl_*", Tls},
     {"proxy_send_timeout", nullptr, "timeout.request_ms is for both directions"},
     {"proxy_set_header", SetHeader},
     {"real_ip_header", RealIpHeader},
@@ -288,7 +297,8 @@ constexpr Rule kRules[] = {
     {"server_name", nullptr, "hosts are not told apart: requests for every name are taken"},
     {"server_tokens"},
     {"set_real_ip_from", RealIpFrom},
-    {"ssl_*", nullptr, kTls},
+    {"ssl"},
+    {"ssl_*", Tls},
     {"tcp_nodelay"},
     {"tcp_nopush"},
     {"try_files", nullptr, kFiles},
@@ -305,6 +315,35 @@ constexpr Rule kRules[] = {
 };
 
 }  // namespace
+
+bool NginxImport::Number(const NginxDirective& directive, std::string_view text,
+                         uint64_t* out) const {
+  const std::optional<uint64_t> number = ParseUnsigned(text);
+  if (number && *number <= UINT32_MAX) return *out = *number, true;
+  draft->Fault(directive.at,
+               fmt::format("{}: \"{}\" is not a number", directive.name(), ImportText(text)));
+  return false;
+}
+
+bool NginxImport::TimeMs(const NginxDirective& directive, std::string_view text,
+                         uint64_t* out) const {
+  if (const std::optional<uint64_t> ms = NginxTimeMs(text)) return *out = *ms, true;
+  draft->Fault(directive.at, fmt::format("{}: \"{}\" is not a time (such as 30s)", directive.name(),
+                                         ImportText(text)));
+  return false;
+}
+
+bool NginxImport::Size(const NginxDirective& directive, std::string_view text,
+                       uint64_t* out) const {
+  if (const std::optional<uint64_t> size = ImportSize(text)) return *out = *size, true;
+  draft->Fault(directive.at, fmt::format("{}: \"{}\" is not a size (such as 8m)", directive.name(),
+                                         ImportText(text)));
+  return false;
+}
+
+void NginxImport::Remark(const NginxDirective& directive, std::string_view text) const {
+  draft->Remark(directive.at, fmt::format("\"{}\" {}", ImportText(directive.Text()), text));
+}
 
 void ImportNginxDirective(NginxImport* import, const NginxDirective& directive) {
   const auto rule = std::ranges::find_if(kRules, [&](const Rule& row) {

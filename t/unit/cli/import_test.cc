@@ -237,6 +237,47 @@ TEST(Import, AnotherPoolIsTakenByItsName) {
             "h.cfg: there is no backend \"x\" (there are: web, api, static)");
 }
 
+// HAProxy's `crt` may name a directory; what lies beside the certificates is not taken for one.
+TEST(Import, ADirectoryOfCertificatesIsItsFiles) {
+  const auto files = [](const std::string& path) -> std::vector<std::string> {
+    if (path != "/etc/certs" && path != "/etc/certs/") return {};
+    return {"a.pem", "b.pem", "b.pem.key", "b.pem.ocsp"};
+  };
+  for (const std::string directory : {"/etc/certs", "/etc/certs/"}) {
+    const ImportResult result =
+        ImportConfig({.file = "f", .from = "haproxy", .files_in = files},
+                     "listen x\n bind :443 ssl crt " + directory + "\n server s 1.1.1.1:80\n");
+    ASSERT_TRUE(result.faults.empty()) << result.faults[0];
+    EXPECT_NE(result.yaml.find("certificates: [\"/etc/certs/a.pem\", \"/etc/certs/b.pem\"]"),
+              std::string::npos)
+        << result.yaml;
+  }
+}
+
+// Where TLS could not be carried over, a port that only redirected to it must not begin to answer
+// in the clear.
+TEST(Import, WithoutTlsARedirectIsNoListener) {
+  const ImportResult nginx = Import(
+      "f",
+      "upstream a { server 1.1.1.1; }\n"
+      "server { listen 443 ssl; ssl_certificate $name.pem; location / { proxy_pass http://a; } }\n"
+      "server { listen 80; return 301 https://$host$request_uri; }\n",
+      "nginx");
+  const ImportResult haproxy =
+      Import("f",
+             "frontend plain\n mode http\n bind :80\n redirect scheme https\n"
+             "frontend tls\n mode http\n bind :443 ssl crt-list l\n default_backend a\n"
+             "backend a\n mode http\n server s 1.1.1.1:80 check\n",
+             "haproxy");
+  for (const ImportResult* result : {&nginx, &haproxy}) {
+    ASSERT_TRUE(result->faults.empty()) << result->faults[0];
+    EXPECT_EQ(result->yaml.find("listen"), std::string::npos) << result->yaml;
+    EXPECT_EQ(result->yaml.find("tls:"), std::string::npos) << result->yaml;
+    EXPECT_NE(result->yaml.find("0.0.0.0:443: TLS without a certificate: left out"),
+              std::string::npos);
+  }
+}
+
 TEST(Import, AnIncludeThatGoesInACircleIsAFault) {
   const fs::path file = fs::temp_directory_path() / fmt::format("ub-import-{}.conf", getpid());
   std::ofstream(file) << "include " << file.string() << ";\n";
