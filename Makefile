@@ -326,7 +326,7 @@ help:
 	  microbench 'the benchmarks of single parts' \
 	  generate 'write anew what is made from the tables of keys and flags' \
 	  picture "draw the README's picture of the dashboard anew" \
-	  lint 'clang-format, clang-tidy, cppcheck and shellcheck (UB_LINT="..." chooses)' \
+	  lint 'clang-tidy, cppcheck and shellcheck (UB_LINT="..." chooses)' \
 	  'install, uninstall' 'honour DESTDIR and what ./configure was given' \
 	  dist 'ultrabalancer-VERSION.tar.gz' \
 	  deb 'the Debian package, in objs/deb (first: build/install-deps packaging)' \

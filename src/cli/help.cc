@@ -94,11 +94,11 @@ std::string InfoText() {
   for (const std::string_view name : Choices(*FindConfigKey("algorithm"))) {
     out += fmt::format("  {}\n", name);
   }
-  out += "\nKeys and their defaults (* is not in force in this version):\n";
+  out += "\nKeys and their defaults:\n";
   for (const ConfigKey& key : ConfigKeys()) {
     const std::string value = DefaultKeyValue(key).ToString();
     const bool list = key.type == KeyType::kBackendList || key.type == KeyType::kListenList;
-    out += fmt::format(" {}{:<42} {}\n", key.in_force ? ' ' : '*', key.path,
+    out += fmt::format("  {:<42} {}\n", key.path,
                        list            ? "-"
                        : value.empty() ? "none"
                                        : value);

@@ -155,8 +155,8 @@ class Reader {
   bool ReadDirective(Lexer* lexer, Token word, std::vector<NginxDirective>* out);
   bool OpenBlock(Lexer* lexer, NginxDirective* directive);
   void Include(const NginxDirective& directive, std::vector<NginxDirective>* out);
-  bool Fault(const SourcePosition& at, std::string text) {
-    draft_->Fault(at, std::move(text));
+  bool Fault(const SourcePosition& at, const std::string& text) {
+    draft_->Fault(at, text);
     return stopped_ = true, false;
   }
 

@@ -39,9 +39,7 @@ class Binder {
     Walk(root_, "");
     BindLists();
     CheckTogether();
-    WarnNotInForce();
     SortProblems(&result_.problems);
-    SortProblems(&result_.warnings);
     return std::move(result_);
   }
 
@@ -61,7 +59,6 @@ class Binder {
   void CheckHealth();
   void CheckAdmin();
   void CheckProxyProtocol();
-  void WarnNotInForce();
 
   const ConfigNode& root_;
   const BindOptions& options_;
@@ -223,17 +220,6 @@ void Binder::CheckTogether() {
   CheckAdmin();
   CheckProxyProtocol();
   CheckTls(root_, &result_.config, &result_.problems);
-}
-
-void Binder::WarnNotInForce() {
-  for (const ConfigKey& key : ConfigKeys()) {
-    const ConfigNode* node = root_.FindPath(key.path);
-    if (node == nullptr || std::holds_alternative<std::monostate>(key.field(result_.config)))
-      continue;
-    if (key.in_force || GetKeyValue(key, result_.config) == DefaultKeyValue(key)) continue;
-    result_.warnings.push_back(
-        {node->position, std::string(key.path) + " is not in force in this version"});
-  }
 }
 
 }  // namespace

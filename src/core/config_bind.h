@@ -27,7 +27,6 @@ struct BindOptions {
 struct BindResult {
   Config config;            // meaningful where problems is empty
   ConfigProblems problems;  // in the order of the sources' lines
-  ConfigProblems warnings;  // set, but not in force in this version
 };
 
 BindResult BindConfig(const ConfigNode& root, const BindOptions& options);

@@ -27,6 +27,7 @@ ConfigNode EnvironmentNodes(const EnvironmentMap& environment, ConfigProblems* p
   std::unordered_map<std::string, const ConfigKey*> keys;
   for (const ConfigKey& key : ConfigKeys()) keys.emplace(EnvironmentName(key), &key);
   std::vector<std::string_view> names;
+  names.reserve(keys.size());
   for (const auto& [name, key] : keys) names.push_back(name);
 
   ConfigNode root = ConfigNode::Mapping(MakePosition("environment"));

@@ -44,7 +44,7 @@ class IniReader {
   // The next line that inih may see; sets line_. False at the end.
   bool NextLine();
   bool CheckLine();
-  void BeginSection(std::string_view name, SourcePosition position);
+  void BeginSection(std::string_view name, const SourcePosition& position);
   void Add(std::string_view name, std::string_view value);
   bool Unquote(std::string_view value, const SourcePosition& position, ConfigNode* out);
   SourcePosition At(size_t column) const {
@@ -142,7 +142,7 @@ char* IniReader::ReadLine(char* out, int size, void* self) {
   return out;
 }
 
-void IniReader::BeginSection(std::string_view name, SourcePosition position) {
+void IniReader::BeginSection(std::string_view name, const SourcePosition& position) {
   in_backend_ = false;
   section_bad_ = false;
   section_ = std::string(name);

@@ -62,8 +62,7 @@ struct ConfigKey {
   std::optional<uint32_t> auto_value = std::nullopt;  // what `auto` stands for
   std::string_view unit = {};                         // "ms", "s", "bytes", "%"
   bool reloadable = true;                             // false: a change waits for a restart
-  bool in_force = true;  // false: the feature is not built yet, setting it is warned of
-  bool active = true;    // false: `example` shows it commented out
+  bool active = true;                                 // false: `example` shows it commented out
 };
 
 // In the order in which `example` shows them: top level first, then section by section.

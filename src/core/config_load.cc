@@ -229,14 +229,13 @@ tl::expected<LoadedConfig, ConfigErrors> LoadConfig(const ConfigSource& source) 
   const bool well_formed = problems.empty();
   if (well_formed) {
     CheckMachine(source, layers.merged, bound.config, &problems);
-    CheckCertificates(source, layers.merged, &bound.config, &problems, &bound.warnings);
+    CheckCertificates(source, layers.merged, &bound.config, &problems, &layers.warnings);
   }
   if (!problems.empty()) {
     SortProblems(&problems);
     return tl::unexpected<ConfigErrors>(
         {ToLines(problems), !well_formed && AllFromFlags(problems)});
   }
-  std::ranges::move(bound.warnings, std::back_inserter(layers.warnings));
   return LoadedConfig{std::make_shared<const Config>(std::move(bound.config)),
                       std::move(layers.merged), ToLines(layers.warnings)};
 }

@@ -182,7 +182,6 @@ void Printer::PrintMeaning(const ConfigKey& key) {
   if (!options_.meanings) return;
   std::string extra = DescribeType(key);
   if (!key.reloadable) extra += "; a change needs a restart";
-  if (!key.in_force) extra += "; not in force in this version";
   const std::string line = fmt::format("{}# {} ({})", Indent(), key.meaning, extra);
   if (line.size() <= 110) return Line(line);
   Line(fmt::format("{}# {}", Indent(), key.meaning));

@@ -298,6 +298,7 @@ void ListenSockets::Restore(std::vector<ListenSocket> removed) {
   }
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): they are closed when it ends
 void ListenSockets::Forget(std::vector<ListenSocket> removed) {
   const uint64_t now = MonotonicMs();
   for (const ListenSocket& socket : removed) {

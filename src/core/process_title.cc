@@ -32,6 +32,7 @@ void InitProcessTitle(int argc, char** argv) {
     if (*entry == end) end += strlen(*entry) + 1;
     texts.emplace_back(*entry);
   }
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   environ = pointers.data();

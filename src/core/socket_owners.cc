@@ -17,6 +17,7 @@ std::vector<uint32_t> AssignOwners(const std::vector<uint32_t>& owners,
     size_t has, room;
   };
   std::vector<Share> shares;
+  shares.reserve(rows.size());
   for (const uint32_t row : rows) {
     shares.push_back({row, static_cast<size_t>(std::count(owners.begin(), owners.end(), row)), 0});
   }

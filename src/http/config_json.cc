@@ -77,12 +77,15 @@ std::string DiffLists(const Json& before, const Json& after) {
 void Diff(const std::string& path, const Json& before, const Json& after, std::vector<std::string>* out) {
   if (before == after) return;
   if (before.is_object() && after.is_object()) {
+    const auto below = [&](const std::string& key) {
+      return path.empty() ? key : fmt::format("{}.{}", path, key);
+    };
     for (const auto& [key, value] : after.items()) {
       const auto old = before.find(key);
-      Diff(path.empty() ? key : path + "." + key, old == before.end() ? Json(nullptr) : *old, value, out);
+      Diff(below(key), old == before.end() ? Json(nullptr) : *old, value, out);
     }
     for (const auto& [key, value] : before.items()) {
-      if (!after.contains(key)) Diff(path.empty() ? key : path + "." + key, value, nullptr, out);
+      if (!after.contains(key)) Diff(below(key), value, nullptr, out);
     }
     return;
   }

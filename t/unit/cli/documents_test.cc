@@ -48,7 +48,6 @@ Config Bound(const std::string& yaml, const std::string& place) {
   ConfigProblems problems;
   BindResult bound = BindConfig(ParseConfigText(ConfigFormat::kYaml, yaml, place, &problems), {});
   std::ranges::move(bound.problems, std::back_inserter(problems));
-  std::ranges::move(bound.warnings, std::back_inserter(problems));
   for (const ConfigProblem& problem : problems) ADD_FAILURE() << problem.ToString();
   return bound.config;
 }

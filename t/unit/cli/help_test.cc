@@ -1,5 +1,6 @@
 #include "cli/help.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -49,7 +50,7 @@ TEST(Help, InfoTellsLibrariesAlgorithmsAndEveryKeyWithItsDefault) {
     EXPECT_TRUE(Contains(info, part)) << part;
   }
   for (const ConfigKey& key : ConfigKeys()) {
-    const std::string start = (key.in_force ? "\n  " : "\n *") + std::string(key.path) + " ";
+    const std::string start = fmt::format("\n  {} ", key.path);
     const size_t at = info.find(start);
     ASSERT_NE(at, std::string::npos) << key.path;
     const std::string line = info.substr(at + 1, info.find('\n', at + 1) - at - 1);

@@ -54,7 +54,6 @@ std::string Problems(const std::string& yaml) {
   const ConfigNode root = ParseConfigText(ConfigFormat::kYaml, yaml, "imported.yaml", &problems);
   BindResult bound = BindConfig(root, {});
   std::ranges::move(bound.problems, std::back_inserter(problems));
-  std::ranges::move(bound.warnings, std::back_inserter(problems));
   std::string out;
   for (const ConfigProblem& problem : problems) out += problem.ToString() + "\n";
   return out;

@@ -71,7 +71,6 @@ std::string ManualOfKey(const ConfigKey& key) {
   }
   out += fmt::format("In the environment:\n.Ev {} .\n", EnvironmentName(key));
   if (!key.reloadable) out += "A change needs a restart.\n";
-  if (!key.in_force) out += "Not in force in this version.\n";
   return out;
 }
 

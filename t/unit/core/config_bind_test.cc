@@ -1,5 +1,5 @@
-// What the binder makes of good trees, what it checks over several keys, and its warnings. Its
-// errors stand in the tables of config_load_test.cc.
+// What the binder makes of good trees, and what it checks over several keys. Its errors stand in the
+// tables of config_load_test.cc.
 #include "core/config_bind.h"
 
 #include <gtest/gtest.h>
@@ -16,10 +16,6 @@ Config Bound(const std::string& text, const BindOptions& options = {}) {
   const BindResult result = BindYaml(text + std::string(kBackends), options);
   EXPECT_EQ(Lines(result.problems), "") << text;
   return result.config;
-}
-
-std::string Warnings(const std::string& text) {
-  return Lines(BindYaml(text + std::string(kBackends)).warnings);
 }
 
 TEST(ConfigBind, WithoutKeysEverythingIsDefault) {
@@ -69,24 +65,6 @@ TEST(ConfigBind, WhatIsMissingIsNoFaultOfAHalfReadFile) {
   ConfigProblems problems;
   EXPECT_EQ(Lines(BindYaml("workers: 1\n", {.complete = false}).problems), "");
   EXPECT_NE(Lines(BindYaml("workers: 1\n").problems), "");
-}
-
-TEST(ConfigBind, KeysThatAreNotInForceAreWarnedOf) {
-  EXPECT_EQ(Warnings(""), "");
-  for (const ConfigKey& key : ConfigKeys()) {
-    if (key.type != KeyType::kBool) continue;
-    const std::string section(key.path.substr(0, key.path.find('.')));
-    const std::string other = DefaultKeyValue(key).text == "true" ? "false" : "true";
-    ConfigNode root = ConfigNode::Mapping(MakePosition("t", 1, 1));
-    ASSERT_TRUE(root.SetPath(key.path, ConfigNode::Scalar(other, MakePosition("t", 2, 3))));
-    const std::string expected =
-        key.in_force ? "" : "t:2:3: " + std::string(key.path) + " is not in force in this version";
-    EXPECT_EQ(Lines(BindConfig(root, {.complete = false}).warnings), expected);
-    // Its default changes nothing, and needs no warning.
-    ASSERT_TRUE(root.SetPath(
-        key.path, ConfigNode::Scalar(DefaultKeyValue(key).text, MakePosition("t", 2, 3))));
-    EXPECT_EQ(Lines(BindConfig(root, {.complete = false}).warnings), "") << key.path;
-  }
 }
 
 TEST(ConfigBind, EveryProblemOfAFileIsFoundInItsOrder) {
