@@ -209,7 +209,7 @@ coverage: need-gtest
 	$(Q)mkdir -p $(O)/coverage && cd $(O)/coverage && { [ -f objs/config.mk ] || $(abspath $(srcdir))/configure --enable-coverage; } && \
 	  $(MAKE) --no-print-directory test-binaries && $(abspath $(srcdir))/build/coverage $(abspath $(srcdir)) .
 
-# Two whole builds, minutes. `make check` compares a few objects.
+# Four whole builds, ten minutes. `make check` compares a few objects.
 check-reproducible:
 	$(Q)$(srcdir)/build/check-reproducible $(srcdir) $(CXX)
 
@@ -320,7 +320,7 @@ help:
 	  check-fuzz 'build with libFuzzer and run each target for a short time' \
 	  check-tsan 'hammer the shared slots by threads under ThreadSanitizer' \
 	  coverage 'build for gcov, run the unit and integration tests, say what they leave out' \
-	  check-reproducible 'build twice, in two places, and compare the programs' \
+	  check-reproducible 'build twice, in two places, and compare program, installation and Debian package' \
 	  chaos 'reloads, kills, stops and upgrades under verified load for minutes (UB_CHAOS_STEPS, UB_CHAOS_SEED)' \
 	  bench 'CPU time a request beside nginx and HAProxy (BENCH_ARGS)' \
 	  microbench 'the benchmarks of single parts' \
