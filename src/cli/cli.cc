@@ -18,7 +18,7 @@
 #include "core/config_keys.h"
 #include "core/config_print.h"
 #include "core/config_text.h"
-#include "core/control.h"
+#include "core/signal_master.h"
 #include "event/tls_context.h"
 
 #if __has_include("build_config.h")

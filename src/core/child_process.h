@@ -37,6 +37,8 @@ struct ChildContext {
 // and the title written.
 using ChildMain = int (*)(ChildContext&);
 
+struct Identity;  // core/privileges.h
+
 struct ChildMains {
   ChildMain worker = nullptr;
   ChildMain controller = nullptr;
@@ -45,7 +47,6 @@ struct ChildMains {
 // Forks one child, used by the master alone. `before` runs first in the child and closes what is
 // the master's; then signals are reset, privileges dropped, title and log role set, and the body
 // runs. Never returns there.
-struct Identity;
 Result<pid_t> ForkChild(ChildContext context, const ChildMains& mains, const Identity& identity,
                         const std::function<void()>& before);
 

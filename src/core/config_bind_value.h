@@ -12,8 +12,8 @@
 
 namespace ub {
 
-// Checks `node` against `key` and writes the field. Every key but the kListen… ones and
-// kBackendList.
+// Checks `node` against `key` and writes the field. Every key but the kListen… ones,
+// kBackendList and kCertificateList, which config_bind_lists and config_bind_tls know.
 void BindValue(const ConfigKey& key, const ConfigNode& node, const BindOptions& options,
                Config* config, ConfigProblems* problems);
 

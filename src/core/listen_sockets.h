@@ -2,7 +2,7 @@
 //
 // A TCP address has S SO_REUSEPORT sockets, which are never closed while the address is configured;
 // a unix address has one, shared by all workers. Each socket has an index in the segment's
-// ownership table. See DESIGN of sockets in docs/architecture.md for why.
+// ownership table. docs/architecture.md says why, under "Sockets".
 #ifndef UB_CORE_LISTEN_SOCKETS_H_
 #define UB_CORE_LISTEN_SOCKETS_H_
 

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "core/clock.h"
-#include "core/control.h"
 #include "core/reload_status.h"
+#include "core/signal_master.h"
 #include "unit/core/master_fixture.h"
 
 namespace ub {

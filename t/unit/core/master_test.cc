@@ -13,8 +13,8 @@
 #include <set>
 
 #include "core/clock.h"
-#include "core/control.h"
 #include "core/random.h"
+#include "core/signal_master.h"
 #include "unit/core/master_fixture.h"
 
 namespace ub {

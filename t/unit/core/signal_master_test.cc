@@ -1,4 +1,4 @@
-#include "core/control.h"
+#include "core/signal_master.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>

@@ -2,8 +2,8 @@
 // what comes of it.
 //
 // Runs in the short-lived process of that command.
-#ifndef UB_CORE_CONTROL_H_
-#define UB_CORE_CONTROL_H_
+#ifndef UB_CORE_SIGNAL_MASTER_H_
+#define UB_CORE_SIGNAL_MASTER_H_
 
 #include <cstdint>
 #include <string>
@@ -30,4 +30,4 @@ Status SignalMaster(const std::string& pid_file, MasterSignal signal,
 
 }  // namespace ub
 
-#endif  // UB_CORE_CONTROL_H_
+#endif  // UB_CORE_SIGNAL_MASTER_H_
