@@ -4,6 +4,7 @@ import collections
 import http.client
 import http.server
 import os
+import ssl
 import subprocess
 import threading
 
@@ -13,9 +14,9 @@ check, wait_for, free_port = interop.check, interop.wait_for, interop.free_port
 
 
 class Backend:
-    """Answers with its name; with 503 while it is told to be ill (also to checks)."""
+    """Answers with its name; with 503 while it is told to be ill (also to checks). `pem`: by TLS, with that certificate."""
 
-    def __init__(self, name):
+    def __init__(self, name, pem=None):
         self.name, self.ill = name, False
         backend = self
 
@@ -45,6 +46,11 @@ class Backend:
                 pass  # connections that the balancers and their checks break
 
         self.server = Server(("127.0.0.1", 0), Handler)
+        if pem is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pem)
+            # The handshake is the thread's that serves the connection: it must not hold up who comes next.
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
@@ -55,9 +61,22 @@ class Backend:
         self.thread.join()
 
 
-def ask(port, path="/", source="127.0.0.1", method="GET", body=None, headers=()):
+def make_certificate(path, name):
+    """A certificate for that name which is its own authority, and its key, in one file."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", path + ".key", "-out", path],
+                   check=True, capture_output=True)
+    with open(path, "a") as both, open(path + ".key") as key:
+        both.write(key.read())
+    return path
+
+
+def ask(port, path="/", source="127.0.0.1", method="GET", body=None, headers=(), secure=False):
     """Status and text of one request on a connection of its own; 0 where there was no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10 * interop.FACTOR, source_address=(source, 0))
+    kind, more = http.client.HTTPConnection, {}
+    if secure:
+        kind, more = http.client.HTTPSConnection, {"context": ssl._create_unverified_context()}
+    connection = kind("127.0.0.1", port, timeout=10 * interop.FACTOR, source_address=(source, 0), **more)
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
@@ -86,10 +105,10 @@ http {{
     {upstream}
   }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{listen};
     {server}
     location / {{
-      proxy_pass http://pool;
+      proxy_pass {scheme}://pool;
       proxy_set_header Host $host;
       {location}
     }}
@@ -107,7 +126,7 @@ defaults
     timeout server 30s
     {defaults}
 frontend front
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port}{listen}
     {front}
     default_backend pool
 backend pool
@@ -117,16 +136,22 @@ backend pool
 
 class Pair:
     """The original and ours, behind ports of their own, made of one configuration. {a}, {b}, {c} in its parts are
-    the backends' ports and {dead} one at which nobody listens."""
+    the backends' ports and {dead} one at which nobody listens. `secure`: TLS on both sides, by the certificate {pem}; c
+    has another one of the same name, which nobody believes."""
 
-    def __init__(self, setup, format_, **parts):
-        self.setup = setup
-        self.backends = {name: Backend(name) for name in "abc"}
+    def __init__(self, setup, format_, secure=False, **parts):
+        self.setup, self.secure = setup, secure
+        pem = {name: None for name in "abc"}
+        if secure:
+            good = make_certificate(os.path.join(setup.dir, "app.pem"), "app.internal")
+            pem = {"a": good, "b": good, "c": make_certificate(os.path.join(setup.dir, "other.pem"), "app.internal")}
+        self.backends = {name: Backend(name, pem[name]) for name in "abc"}
         self.dead = free_port()
         self.theirs, self.ours = free_port(), free_port()
-        ports = {name: backend.port for name, backend in self.backends.items()} | {"dead": self.dead}
+        ports = {name: backend.port for name, backend in self.backends.items()} | {"dead": self.dead, "pem": pem["a"]}
         parts = {key: part.format(**ports) for key, part in parts.items()}
-        empty = {key: "" for key in ("outer", "upstream", "server", "location", "defaults", "front", "pool")}
+        empty = {key: "" for key in ("outer", "upstream", "server", "location", "defaults", "front", "pool", "listen")}
+        empty["scheme"] = "https" if secure else "http"
         template, self.file = (NGINX, "nginx.conf") if format_ == "nginx" else (HAPROXY, "haproxy.cfg")
         self.file = os.path.join(setup.dir, f"import-{self.theirs}-{self.file}")
         user = "user root;" if os.geteuid() == 0 else ""
@@ -140,7 +165,8 @@ class Pair:
         original = ["nginx", "-p", setup.dir, "-c", self.file] if format_ == "nginx" else ["haproxy", "-db", "-f", self.file]
         self.children = [
             setup.start(f"{format_}-{self.theirs}", original),
-            setup.start(f"ub-{self.ours}", [interop.BINARY, "-c", self.yaml, "-p", str(self.ours), "-g", "user=",
+            setup.start(f"ub-{self.ours}", [interop.BINARY, "-c", self.yaml, "-g", "user=", "-g",
+                                            f"listen=127.0.0.1:{self.ours}" + (" tls" if secure else ""),
                                             "-g", "admin.enabled=false", "-g", f"pid_file={setup.dir}/ub-{self.ours}.pid",
                                             "-g", "logging.file=stderr", "-g", "logging.level=info"])]
         for port, child in zip(self.both, self.children):
@@ -163,7 +189,7 @@ class Pair:
 
     def counts(self, port, number, **request):
         """How often each backend answered; failures under their status."""
-        answers = [ask(port, **request) for _ in range(number)]
+        answers = [ask(port, secure=self.secure, **request) for _ in range(number)]
         return collections.Counter(text if status == 200 else status for status, text in answers)
 
     def same_counts(self, number, expected):
@@ -256,6 +282,13 @@ def import_nginx_retries(setup):
         pair.same_counts(20, {"b": 20})
 
 
+def import_nginx_tls(setup):
+    with Pair(setup, "nginx", secure=True, listen=" ssl", upstream=ABC, server="ssl_certificate {pem}; ssl_certificate_key {pem};",
+              location="proxy_ssl_verify on; proxy_ssl_trusted_certificate {pem}; proxy_ssl_name app.internal;") as pair:
+        pair.settles({"a", "b"})
+        pair.same_counts(20, {"a": 10, "b": 10})
+
+
 def haproxy_servers(*words):
     return "\n    ".join(f"server {name} 127.0.0.1:{{{name}}} {rest}" for name, rest in zip("abc", words))
 
@@ -317,8 +350,16 @@ def import_haproxy_rate_limit(setup):
             check(ask(port, source="127.0.0.10")[0] == 200, f"port {port}: another client is limited too")
 
 
+def import_haproxy_tls(setup):
+    pool = ("default-server ssl verify required ca-file {pem} verifyhost app.internal check inter 200ms fall 2 rise 1\n    "
+            + haproxy_servers("", "", ""))
+    with Pair(setup, "haproxy", secure=True, listen=" ssl crt {pem}", pool=pool) as pair:
+        pair.settles({"a", "b"})
+        pair.same_counts(20, {"a": 10, "b": 10})
+
+
 TESTS = [import_nginx_weights, import_nginx_least_conn, import_nginx_backup_and_down, import_nginx_dead_server_is_left_out,
          import_nginx_ip_hash, import_nginx_hash_of_uri, import_nginx_hash_of_cookie, import_nginx_random,
-         import_nginx_limits, import_nginx_retries, import_haproxy_weights, import_haproxy_leastconn,
+         import_nginx_limits, import_nginx_retries, import_nginx_tls, import_haproxy_tls, import_haproxy_weights, import_haproxy_leastconn,
          import_haproxy_backup_and_disabled, import_haproxy_checks, import_haproxy_source, import_haproxy_hash_of_header,
          import_haproxy_hash_of_uri, import_haproxy_rate_limit]
