@@ -17,14 +17,14 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 	check-reproducible coverage lint deps clean distclean autoconf help FORCE
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-# `make deps check`: what is needed comes first, and only then is configure run and the rest looked at.
+# `make deps check`: what is needed comes first, and only then is configure run and the rest looked at, by all CPUs.
 rest := $(filter-out deps,$(MAKECMDGOALS))
 deps:
 	$(srcdir)/build/install-deps
 ifneq ($(rest),)
 .PHONY: $(rest)
 $(firstword $(rest)): deps
-	+@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) $(rest)
+	+@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc)) -f $(firstword $(MAKEFILE_LIST)) $(rest)
 $(wordlist 2,$(words $(rest)),$(rest)): $(firstword $(rest)) ; @:
 endif
 else
