@@ -2,11 +2,11 @@
 // before any fork.
 //
 //   CliAction action = ParseCommandLine(argc, argv);
-//   if (std::optional<int> status = RunCommand(action)) return *status;  // printed, tested,
-//   signalled DemoBackends demo; if (action.demo && !demo.StartFor(&action)) return 1;  // fills
-//   action.source; says what to open std::optional<LoadedConfig> loaded =
-//   LoadOrExplain(action.source, &status); if (!loaded) return status;
-//   ... Master(...).Run(), whose reload hook calls ReloadConfig(action.source)
+//   if (std::optional<int> status = RunCommand(action)) return *status;
+//   (for the demo: DemoBackends::StartFor fills in action.source)
+//   std::optional<LoadedConfig> loaded = LoadOrExplain(action.source, &status);
+//   if (!loaded) return status;
+//   Master(...).Run(), whose reload hook calls ReloadConfig(action.source)
 #ifndef UB_CLI_CLI_H_
 #define UB_CLI_CLI_H_
 

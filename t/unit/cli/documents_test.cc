@@ -1,13 +1,16 @@
 // The documents' configurations are tried: what they show in YAML is good, and what
-// docs/migrating.md shows of nginx and HAProxy becomes what stands below it.
+// docs/migrating.md shows of nginx and HAProxy becomes what stands below it. Files that they name are there.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/import.h"
@@ -101,6 +104,34 @@ TEST(Documents, NginxAndHaproxyBecomeWhatStandsBelowThem) {
     waiting.clear();
   }
   EXPECT_GE(compared, 10u);
+}
+
+// What a document names by its path, in a link or as `src/…`, is there.
+TEST(Documents, NameFilesThatAreThere) {
+  namespace fs = std::filesystem;
+  const char* variable = std::getenv("UB_SRCDIR");
+  const fs::path root = variable != nullptr ? variable : ".";
+  std::vector<fs::path> documents = {root / "README.md", root / "CONTRIBUTING.md"};
+  for (const fs::directory_entry& entry : fs::directory_iterator(root / "docs")) {
+    if (entry.path().extension() == ".md") documents.push_back(entry.path());
+  }
+  const std::regex link("\\]\\(([^)#:]+)(#[^)]*)?\\)"), path("`((src|t|build|conf|man)/[A-Za-z0-9_./-]*[a-z0-9])[ `]");
+  size_t seen = 0;
+  for (const fs::path& document : documents) {
+    std::stringstream content;
+    content << std::ifstream(document).rdbuf();
+    const std::string text = content.str();
+    for (const auto& [pattern, from] :
+         {std::pair(&link, document.parent_path()), std::pair(&path, root)}) {
+      for (std::sregex_iterator it(text.begin(), text.end(), *pattern), end; it != end; ++it) {
+        const std::string name = (*it)[1];
+        if (name.find("NAME") != std::string::npos) continue;  // to be filled in
+        EXPECT_TRUE(fs::exists(from / name)) << document << " names " << name;
+        ++seen;
+      }
+    }
+  }
+  EXPECT_GE(seen, 50u);
 }
 
 }  // namespace
