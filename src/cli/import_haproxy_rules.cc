@@ -241,6 +241,7 @@ constexpr Rule kRules[] = {
     {"default_backend"},
     {"description"},
     {"errorfile", nullptr, "error pages are UltraBalancer's own"},
+    {"dispatch"},
     {"external-check"},
     {"fullconn", nullptr, "limits are fixed (max_connections of a backend)"},
     {"group", User},

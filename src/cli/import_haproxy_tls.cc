@@ -69,7 +69,7 @@ void Certificate(HaproxyImport* import, const HaproxyLine& line, std::string_vie
     const bool beside = std::ranges::any_of(
         std::initializer_list<std::string_view>{".key", ".ocsp", ".issuer", ".sctl", ".dh"},
         [&](std::string_view extension) { return file.ends_with(extension); });
-    if (!beside) import->draft->AddCertificate(path + "/" + file, "", line.at);
+    if (!beside) import->draft->AddCertificate(fmt::format("{}/{}", path, file), "", line.at);
   }
 }
 

@@ -73,6 +73,7 @@ class Importer {
   void ImportBlock(const std::vector<Directive>& block);
   void RemarkOthers(const std::string& pool);
   void RemarkLocations(const Directive& server);
+  void RemarkLocation(const Directive& location);
   void TrustPeers();
   void Defaults();
   bool InPool(const Directive* server) const {
@@ -107,7 +108,9 @@ void Importer::Collect(const std::vector<Directive>& block) {
     } else if (name == "location" && directive.is_block) {
       // A file that is included into a server.
       std::vector<const Directive*> locations{&directive};
+      const size_t before = uses_.size();
       CollectUses(directive, directive, &locations);
+      if (uses_.size() == before) RemarkLocation(directive);
     } else if (name == "stream" || name == "mail") {
       import_.Remark({directive.at, {name}, true, {}}, "has no counterpart: only HTTP is balanced");
     } else if (name != "load_module") {
@@ -258,6 +261,14 @@ void Importer::ImportServer(const Directive& server) {
   if (server.name() == "server") ImportBlock(server.block);
 }
 
+// A location that does not proxy.
+void Importer::RemarkLocation(const Directive& location) {
+  draft_.Remark(location.at,
+                fmt::format("location {}: paths are not told apart, its requests go to the "
+                            "backends too",
+                            PathOf(location)));
+}
+
 // What the other locations of a server that is carried over did.
 void Importer::RemarkLocations(const Directive& server) {
   bool whole = server.name() != "server";
@@ -268,11 +279,7 @@ void Importer::RemarkLocations(const Directive& server) {
     const bool proxies = std::ranges::any_of(uses_, [&](const ProxyUse& use) {
       return !use.locations.empty() && use.locations[0] == &location;
     });
-    if (!proxies) {
-      draft_.Remark(location.at, fmt::format("location {}: paths are not told apart, its requests "
-                                             "go to the backends too",
-                                             PathOf(location)));
-    }
+    if (!proxies) RemarkLocation(location);
   }
   if (!whole) {
     draft_.Remark(server.at, "requests outside of its locations are proxied here too");

@@ -15,7 +15,12 @@ namespace ub {
 
 namespace {
 
-constexpr uint64_t kStopKillMs = 500;     // from kStop to SIGKILL
+// From kStop to SIGKILL. A build that counts its runs takes a while to write the counts down.
+#ifdef UB_COUNTS_RUNS
+constexpr uint64_t kStopKillMs = 20'000;
+#else
+constexpr uint64_t kStopKillMs = 500;
+#endif
 constexpr uint64_t kDrainExtraMs = 1000;  // from the drain deadline to SIGKILL
 constexpr uint64_t kQuitGraceMs = 50;  // handshakes under way finish before the sockets are closed
 constexpr uint64_t kWriteRetryMs = 20;

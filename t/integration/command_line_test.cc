@@ -11,6 +11,7 @@
 #include "fake_backend.h"
 #include "flags_only.h"
 #include "proxy.h"
+#include "support/test_certificates.h"
 
 namespace ub::itest {
 namespace {
@@ -132,6 +133,7 @@ TEST(CommandLine, EveryPathEndsWithItsStatus) {
       {{"import", nginx, "--pool", "none"}, 1},
       {{"import", dir.Path("none.conf")}, 1},
       {{"import", good.path()}, 1},
+      {{"import", "-"}, 1},  // nothing is there
       {{"-s", "reload", "--pid-file", none}, 1},
       {{"-s", "jump", "--pid-file", none}, 2},
       {{"-s", "reload", "-t"}, 2},
@@ -160,6 +162,33 @@ TEST(CommandLine, WhatImportPrintsPassesValidate) {
     const std::string yaml = dir.Path("imported.yaml");
     std::ofstream(yaml) << imported.out;
     const CommandResult result = RunBinary({"validate", "-f", yaml});
+    EXPECT_EQ(result.status, 0) << input << ": " << result.err;
+  }
+}
+
+// With TLS, and real certificates: HAProxy's in a directory, certificate and key in one file each.
+TEST(CommandLine, AnImportWithCertificatesPassesValidate) {
+  const TempDir dir;
+  std::filesystem::create_directory(dir.Path("certs"));
+  const TestCertificate one = MakeCertificate({"a.example"}), two = MakeCertificate({"b.example"});
+  WriteFile(dir.Path("certs/a.pem"), one.certificate + one.key);
+  WriteFile(dir.Path("certs/b.pem"), two.certificate + two.key);
+  WriteFile(dir.Path("certs/b.pem.key"), two.key);
+  WriteFile(dir.Path("haproxy.cfg"),
+            "listen app\n mode http\n bind :8443 ssl crt " + dir.Path("certs") +
+                "\n server s 127.0.0.1:8080 ssl verify required ca-file " +
+                dir.Path("certs/a.pem") + "\n");
+  // Paths of nginx's begin at its file.
+  WriteFile(dir.Path("nginx.conf"),
+            "server { listen 8443 ssl; ssl_certificate certs/a.pem; ssl_certificate_key certs/a.pem;"
+            " location / { proxy_pass http://127.0.0.1:8080; } }\n");
+  for (const std::string input : {"haproxy.cfg", "nginx.conf"}) {
+    const CommandResult imported = RunBinary({"import", dir.Path(input)});
+    EXPECT_EQ(imported.status, 0) << imported.err;
+    EXPECT_EQ(Contains(imported.out, "certs/b.pem\""), input == "haproxy.cfg") << imported.out;
+    EXPECT_TRUE(Contains(imported.out, "0.0.0.0:8443 tls")) << imported.out;
+    WriteFile(dir.Path("imported.yaml"), imported.out);
+    const CommandResult result = RunBinary({"validate", "-f", dir.Path("imported.yaml")});
     EXPECT_EQ(result.status, 0) << input << ": " << result.err;
   }
 }
