@@ -17,7 +17,7 @@ namespace {
 
 // From kStop to SIGKILL. A build that counts its runs takes a while to write the counts down.
 #ifdef UB_COUNTS_RUNS
-constexpr uint64_t kStopKillMs = 20'000;
+constexpr uint64_t kStopKillMs = 2'500;
 #else
 constexpr uint64_t kStopKillMs = 500;
 #endif

@@ -85,6 +85,27 @@ TEST_F(AdminTest, AddedBackendsAreUsedByTheNextRequestOfEveryWorker) {
   EXPECT_TRUE(Contains(proxy_->Log(), "(by 127.0.0.1)"));
 }
 
+TEST_F(AdminTest, AnAddedBackendTakesItsSettings) {
+  Start();
+  const Response added = management_->Change("POST", "/admin/backends", At(c_),
+                                             R"(,"name":"spare","backup":true,"max_connections":7)");
+  ASSERT_EQ(added.status, 200) << added.body;
+  const Json seen = management_->Backend(At(c_));
+  EXPECT_EQ(seen["name"], "spare");
+  EXPECT_EQ(seen["backup"], true);
+  EXPECT_EQ(seen["max_connections"], 7);
+  EXPECT_EQ(Answers(*proxy_, 10)["c"], 0) << "a backup";
+  for (const char* wrong : {R"(,"backup":1)", R"(,"max_connections":-1)", R"(,"name":5)"}) {
+    const Response refused = management_->Change("POST", "/admin/backends", "127.0.0.1:1", wrong);
+    EXPECT_EQ(refused.status, 400) << wrong;
+    EXPECT_TRUE(Contains(refused.body, "expected")) << refused.body;
+  }
+  EXPECT_EQ(management_->Change("POST", "/admin/backends", "127.0.0.1:1",
+                                fmt::format(",\"name\":\"{}\"", std::string(5000, 'n')))
+                .status,
+            400);
+}
+
 TEST_F(AdminTest, WeightsAndDrainsSteerRequests) {
   Start();
   ASSERT_EQ(management_->Change("PUT", "/admin/backends/weight", At(a_), ",\"weight\":300").status, 200);
@@ -164,6 +185,38 @@ TEST_F(AdminTest, ABodyThatSaysItIsAGibibyteIsRefusedAtOnce) {
   Client client(management_->endpoint());
   client.Send("POST /admin/backends HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n{\"add");
   EXPECT_EQ(client.Read("POST").status, 413);
+}
+
+TEST_F(AdminTest, WhatIsNoProperRequestIsRefused) {
+  Start();
+  const std::string head = "POST /admin/backends HTTP/1.1\r\nHost: localhost\r\n";
+  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
+  const struct {
+    std::string request;
+    int status;
+  } kCases[] = {
+      {"GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n", 400},
+      {"GET http://localhost/health HTTP/1.1\r\nHost: a, b\r\n\r\n", 400},
+      {"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n", 405},
+      {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+      {chunked + "xyz\r\n", 400},
+      {chunked + "10001\r\n" + std::string(0x10001, ' ') + "\r\n0\r\n\r\n", 413},
+      {chunked + "2\r\n{}\r\n0\r\n\r\n", 400},  // read to its end: no address
+  };
+  for (const auto& test : kCases) {
+    Client client(management_->endpoint());
+    client.Send(test.request);
+    EXPECT_EQ(client.Read("POST").status, test.status) << test.request.substr(0, 200);
+  }
+  // Who asks first whether the body is wanted is told so.
+  Client asks(management_->endpoint());
+  asks.Send(head + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  Response interim;
+  asks.reader().ReadResponseHead("POST", &interim);
+  EXPECT_EQ(interim.status, 100);
+  asks.Send("{}");
+  EXPECT_EQ(asks.Read("POST").status, 400);
+  EXPECT_EQ(management_->Get("/health").status, 200);
 }
 
 TEST_F(AdminTest, ManyHalfSentRequestsShutNobodyOut) {
@@ -356,6 +409,9 @@ TEST_F(AdminTest, AUnixSocketServesToo) {
   struct stat info {};
   ASSERT_EQ(stat(at.host.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0660u) << "who connects can change backends";
+  const CommandResult status = RunBinary({"status", "-c", proxy_->config_path()});
+  EXPECT_EQ(status.status, 0) << status.err;
+  EXPECT_TRUE(Contains(status.out, At(a_))) << status.out;
   EXPECT_EQ(proxy_->Stop(), 0);
   EXPECT_NE(stat(at.host.c_str(), &info), 0) << "the path is removed";
 }
@@ -411,6 +467,24 @@ TEST_F(AdminTest, StatusPrintsATable) {
   const CommandResult gone = RunBinary({"status", "-c", proxy_->config_path()});
   EXPECT_EQ(gone.status, 1);
   EXPECT_TRUE(Contains(gone.err, "no instance answers at ")) << gone.err;
+}
+
+TEST_F(AdminTest, StatusAsksAtAnIpv6AddressWithTheKey) {
+  const uint16_t port = FreePort();
+  config_.Set("admin", fmt::format("{{ listen_address: \"::1\", listen_port: {}, api_key: k }}", port));
+  proxy_ = std::make_unique<Proxy>(config_);
+  ASSERT_TRUE(proxy_->Start());
+  const CommandResult result = RunBinary({"status", "-c", proxy_->config_path()});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(Contains(result.out, At(b_))) << result.out;
+  // What it works by is told to who has the key only.
+  const std::vector<std::string> diff = {"validate", "-f", proxy_->config_path(), "--diff"};
+  EXPECT_EQ(RunBinary(diff).status, 0);
+  std::vector<std::string> other = diff;
+  other.insert(other.end(), {"-g", "admin.api_key=other"});
+  const CommandResult wrong = RunBinary(other);
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(Contains(wrong.err, fmt::format("[::1]:{}", port))) << wrong.err;
 }
 
 TEST_F(AdminTest, ValidateTellsWhatAReloadWouldChange) {

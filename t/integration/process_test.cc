@@ -303,6 +303,25 @@ TEST(Processes, Usr1ReopensTheLog) {
   EXPECT_EQ(ReadFile(log + ".1"), rotated);
 }
 
+TEST(Processes, ALogThatCannotBeReopenedStays) {
+  const FakeBackend backend;
+  const TempDir dir;
+  std::filesystem::create_directory(dir.Path("logs"));
+  Proxy proxy(
+      ConfigFile().Set("logging", "{ file: \"" + dir.Path("logs/error.log") + "\" }").Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  std::filesystem::rename(dir.Path("logs"), dir.Path("away"));
+  proxy.Signal(SIGUSR1);
+  const auto said = [&](const char* text) {
+    return WaitFor([&] { return Contains(ReadFile(dir.Path("away/error.log")), text); });
+  };
+  EXPECT_TRUE(said("logs are not reopened, the old ones stay"));
+  EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+  std::filesystem::rename(dir.Path("away"), dir.Path("logs"));
+  proxy.Signal(SIGUSR1);
+  EXPECT_TRUE(WaitFor([&] { return Contains(ReadFile(dir.Path("logs/error.log")), "logs reopened"); }));
+}
+
 TEST(Processes, SecondInstanceWithTheSamePidFileIsRefused) {
   const FakeBackend backend;
   Proxy proxy(ConfigFile().Backend(backend));

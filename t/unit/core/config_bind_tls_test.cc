@@ -86,6 +86,31 @@ TEST(ConfigBindTls, TheFilesAreReadWhenTheConfigurationIsLoaded) {
             "u.yaml:7:22: tls.certificates: " + dir + "/empty is empty");
 }
 
+TEST(ConfigBindTls, OtherFilesThatCannotBeReadAreToldByTheirKeys) {
+  ConfigDirectory directory;
+  directory.Write("a.pem", "x");
+  directory.Write("u.yaml",
+                  "listen: [ \"127.0.0.1:1 tls\" ]\nbackends: [ \"127.0.0.1:2\" ]\n"
+                  "tls:\n  certificates:\n    - { certificate: a.pem }\n"
+                  "    - { certificate: a.pem, key: a.pem, ocsp_staple_file: none.ocsp }\n"
+                  "  ocsp_staple_file: no.ocsp\n  client_ca: no.ca\n"
+                  "backend_tls: { enabled: true, ca_file: no.pem, certificate: a.pem }\n");
+  const auto loaded = LoadConfig(directory.Source("u.yaml"));
+  ASSERT_FALSE(loaded);
+  const std::string& dir = directory.path();
+  EXPECT_EQ(Lines(loaded.error().lines),
+            "u.yaml:6:59: tls.certificates: cannot read " + dir + "/none.ocsp: No such file or directory\n"
+            "u.yaml:7:21: tls.ocsp_staple_file: cannot read " + dir + "/no.ocsp: No such file or directory\n"
+            "u.yaml:8:14: tls.client_ca: cannot read " + dir + "/no.ca: No such file or directory\n"
+            "u.yaml:9:40: backend_tls.ca_file: cannot read " + dir + "/no.pem: No such file or directory");
+}
+
+TEST(ConfigBindTls, ARedirectNeedsAListenerToGoTo) {
+  const BindResult result = BindYaml("tls: { redirect_http: true }\nbackends: [ \"a:1\" ]\n");
+  EXPECT_EQ(Lines(result.problems),
+            "t:1:23: tls.redirect_http: there is nowhere to redirect to (let a listener be \"ADDRESS:443 tls\")");
+}
+
 TEST(ConfigBindTls, WhatTheLayerAboveFindsGetsItsPlace) {
   ConfigDirectory directory;
   directory.Write("a.pem", "x");

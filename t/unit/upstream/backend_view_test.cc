@@ -73,6 +73,26 @@ TEST(BackendView, IdentityIsTheAddressWhateverTheSlot) {
   EXPECT_NE(view_a.entries()[0].identity, view_a.entries()[1].identity);
 }
 
+// Where an entry's slots lie far apart, each is looked up by itself; the sums are the same.
+TEST(BackendView, SumsOfSlotsFarApart) {
+  Pool pool(3, 256);
+  const auto specs = MakeSpecs(250);
+  pool.Apply(specs);
+  pool.Apply({specs.front(), specs.back()});
+  BackendView view(pool.shm(), 0);
+  view.Refresh();
+  ASSERT_EQ(view.entries().size(), 2u);
+  ASSERT_GT(view.entries()[1].slot, 200u);
+  for (uint32_t r = 0; r < 3; ++r) {
+    ASSERT_EQ(pool.shm().TakeRow(ChildKind::kWorker, r), r);
+    pool.shm().in_flight(r, view.entries()[0].slot) = r + 1;
+    pool.shm().in_flight(r, view.entries()[1].slot) = 10 * (r + 1);
+  }
+  std::vector<uint32_t> sums(2, 12345);
+  view.SumInFlight(view.entries(), sums);
+  EXPECT_EQ(sums, (std::vector<uint32_t>{6, 60}));
+}
+
 TEST(BackendView, SumsOverLivingProcessesOnly) {
   Pool pool(70, 16);  // more rows than one word of the map holds
   pool.Apply(MakeSpecs(3));
