@@ -25,6 +25,9 @@ struct ListenConfig {
   bool is_unix = false;
   std::string text;     // canonical form, the key of the socket set
   bool tls = false;     // "0.0.0.0:443 tls"; not part of `text`: a change opens no new socket
+  bool h2c = false;     // "0.0.0.0:8080 h2c": HTTP/2 without TLS too; nor is this
+  // The word behind the address.
+  const char* option() const { return tls ? " tls" : h2c ? " h2c" : ""; }
   bool operator==(const ListenConfig&) const = default;
 };
 
@@ -170,7 +173,7 @@ struct TlsConfig {
   // The six of Mozilla's intermediate profile that have elliptic curves.
   std::string ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
   std::string curves = "X25519:P-256:P-384";
-  std::vector<std::string> alpn = {"http/1.1"};
+  std::vector<std::string> alpn = {"h2", "http/1.1"};
   bool session_tickets = true;
   uint32_t ticket_rotation_seconds = 3600;
   std::string client_ca;        // path; empty: clients are not asked for certificates
@@ -180,6 +183,25 @@ struct TlsConfig {
   uint32_t hsts_seconds = 0;
   std::string ocsp_staple_file;  // of the first certificate, where that names none itself
   bool operator==(const TlsConfig&) const = default;
+};
+
+// HTTP/2 with clients. What one connection may hold, and how many frames of a kind it may send in an interval.
+struct Http2Config {
+  bool enabled = true;
+  uint32_t max_concurrent_streams = 128;
+  uint64_t initial_window_bytes = 256 * 1024;      // of request bodies: a stream
+  uint64_t connection_window_bytes = 1024 * 1024;  // all streams of a connection
+  uint64_t buffer_bytes = 1024 * 1024;             // of response bodies, a connection
+  uint64_t header_list_bytes = 64 * 1024;          // names, values and 32 bytes a field
+  uint32_t max_continuations = 8;                  // in a head
+  uint32_t interval_ms = 10000;
+  uint32_t max_resets = 400;
+  uint32_t max_pings = 1000;
+  uint32_t max_settings = 100;
+  uint32_t max_priorities = 2000;
+  uint32_t max_empty_frames = 100;
+  uint32_t max_window_updates = 2000;  // beyond one for each KiB that was sent
+  bool operator==(const Http2Config&) const = default;
 };
 
 // TLS to the backends.
@@ -217,6 +239,7 @@ struct Config {
   ProxyProtocolConfig proxy_protocol;
   ForwardedConfig forwarded;
   TlsConfig tls;
+  Http2Config http2;
   BackendTlsConfig backend_tls;
   LoggingConfig logging;
   AdminConfig admin;

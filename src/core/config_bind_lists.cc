@@ -200,18 +200,20 @@ void BindListenList(const ConfigNode& node, Config* config, ConfigProblems* prob
   Duplicates duplicates;
   for (const ListItem& item : ListItems("listen", node, "a list of addresses", problems)) {
     std::string text = item.text.starts_with("*:") ? "0.0.0.0" + item.text.substr(1) : item.text;
-    bool tls = false;
+    bool tls = false, h2c = false;
     if (const size_t blank = text.find(' '); blank != std::string::npos && !text.starts_with("unix:")) {
       const std::string option(TrimSpaces(std::string_view(text).substr(blank)));
       tls = option == "tls";
-      if (!tls) {
-        problems->push_back({item.position, fmt::format("listen: unknown word \"{}\" behind the address (tls is "
-                                                        "possible)", Printable(option))});
+      h2c = option == "h2c";
+      if (!tls && !h2c) {
+        problems->push_back({item.position, fmt::format("listen: unknown word \"{}\" behind the address (tls and "
+                                                        "h2c are possible)", Printable(option))});
         continue;
       }
       text.resize(blank);
-    } else if (text.ends_with(" tls")) {  // other blanks may be part of a path
-      tls = true;
+    } else if (text.ends_with(" tls") || text.ends_with(" h2c")) {  // other blanks may be part of a path
+      tls = text.ends_with(" tls");
+      h2c = !tls;
       text.resize(text.size() - 4);
     }
     Result<Endpoint> endpoint = ParseEndpoint(text, /*allow_weight=*/false);
@@ -226,7 +228,7 @@ void BindListenList(const ConfigNode& node, Config* config, ConfigProblems* prob
                                       Printable(endpoint->host))});
       continue;
     }
-    ListenConfig listen{std::move(endpoint->host), endpoint->port, endpoint->is_unix, {}, tls};
+    ListenConfig listen{std::move(endpoint->host), endpoint->port, endpoint->is_unix, {}, tls, h2c};
     SetListenText(&listen);
     if (duplicates.Check("listen", listen.text, item.position, problems))
       config->listen.push_back(std::move(listen));

@@ -174,6 +174,17 @@ void CheckTls(const ConfigNode& root, Config* bound, ConfigProblems* problems) {
                          "tls.redirect_http: there is nowhere to redirect to (let a listener be "
                          "\"ADDRESS:443 tls\")"});
   }
+  if (!config.http2.enabled) {
+    const bool only = std::ranges::all_of(config.tls.alpn, [](const std::string& name) { return name == "h2"; });
+    if (only && !config.tls.alpn.empty()) {
+      problems->push_back({PositionOf(root, "tls.alpn"), "tls.alpn: nothing but h2, and http2.enabled is false"});
+    }
+    for (const ListenConfig& listen : config.listen) {
+      if (!listen.h2c) continue;
+      problems->push_back({PositionOf(root, "listen"),
+                           fmt::format("listen: {} h2c: http2.enabled is false", listen.text)});
+    }
+  }
   // Certificates that could not be read as such have been reported.
   if (!config.tls.certificates.empty() || root.FindPath(kPath) != nullptr) return;
   for (const ListenConfig& listen : config.listen) {

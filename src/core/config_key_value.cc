@@ -69,7 +69,7 @@ struct ValueOf {
   const Config& config;
 
   KeyValue operator()(std::monostate) const {
-    const bool single = config.listen.size() == 1 && !config.listen[0].is_unix && !config.listen[0].tls;
+    const bool single = config.listen.size() == 1 && !config.listen[0].is_unix && *config.listen[0].option() == '\0';
     if (config.listen.empty()) return Text("");
     if (key.type == KeyType::kListenPort)
       return single ? Plain(std::to_string(config.listen[0].port)) : Text("");
@@ -105,7 +105,7 @@ struct ValueOf {
   }
   KeyValue operator()(const std::vector<ListenConfig>* field) const {
     KeyValue value = List({});
-    for (const ListenConfig& listen : *field) value.items.push_back(listen.text + (listen.tls ? " tls" : ""));
+    for (const ListenConfig& listen : *field) value.items.push_back(listen.text + listen.option());
     return value;
   }
   KeyValue operator()(const std::vector<CertificateConfig>* field) const {
@@ -198,7 +198,7 @@ std::string DescribeType(const ConfigKey& key) {
     case KeyType::kHeaderMap:
       return "names and values";
     case KeyType::kListenList:
-      return "list of HOST:PORT, [::1]:PORT or unix:/path, each with \"tls\" behind it for TLS";
+      return "list of HOST:PORT, [::1]:PORT or unix:/path, each with \"tls\" behind it for TLS, \"h2c\" for HTTP/2 without";
     case KeyType::kListenAddress:
       return "IP address";
     case KeyType::kAdminAddress:

@@ -141,7 +141,7 @@ std::string Printer::PlaceOf(const SourcePosition& position) const {
 }
 
 bool Printer::Wanted(const ConfigKey& key) const {
-  const bool short_listen = config_.listen.size() == 1 && !config_.listen[0].is_unix && !config_.listen[0].tls;
+  const bool short_listen = config_.listen.size() == 1 && !config_.listen[0].is_unix && *config_.listen[0].option() == '\0';
   const bool is_short = key.type == KeyType::kListenAddress || key.type == KeyType::kListenPort;
   const bool is_listen = is_short || key.type == KeyType::kListenList;
   if (!options_.example && is_listen && is_short != short_listen) return false;

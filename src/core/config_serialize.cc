@@ -144,8 +144,8 @@ void Each(Archive& archive, Members&... members);
 
 template <class Archive>
 void Walk(Archive& archive, ListenConfig& c) {
-  auto& [address, port, is_unix, text, tls] = c;
-  Each(archive, address, port, is_unix, text, tls);
+  auto& [address, port, is_unix, text, tls, h2c] = c;
+  Each(archive, address, port, is_unix, text, tls, h2c);
 }
 template <class Archive>
 void Walk(Archive& archive, BackendConfig& c) {
@@ -236,6 +236,15 @@ void Walk(Archive& archive, TlsConfig& c) {
        client_ca, client_ca_pem, client_optional, redirect_http, hsts_seconds, ocsp_staple_file);
 }
 template <class Archive>
+void Walk(Archive& archive, Http2Config& c) {
+  auto& [enabled, max_concurrent_streams, initial_window_bytes, connection_window_bytes, buffer_bytes,
+         header_list_bytes, max_continuations, interval_ms, max_resets, max_pings, max_settings, max_priorities,
+         max_empty_frames, max_window_updates] = c;
+  Each(archive, enabled, max_concurrent_streams, initial_window_bytes, connection_window_bytes, buffer_bytes,
+       header_list_bytes, max_continuations, interval_ms, max_resets, max_pings, max_settings, max_priorities,
+       max_empty_frames, max_window_updates);
+}
+template <class Archive>
 void Walk(Archive& archive, BackendTlsConfig& c) {
   auto& [enabled, verify, ca_file, server_name, own, ca_pem] = c;
   Each(archive, enabled, verify, ca_file, server_name, own, ca_pem);
@@ -275,7 +284,7 @@ template <class Archive>
 void WalkConfig(Archive& archive, Config& config) {
   auto& [listen, workers, max_connections, algorithm, hash_key, default_weight, backends,
          health_check, timeout, connection_pool, queue, retry, rate_limit, limits, proxy_protocol,
-         forwarded, tls, backend_tls, logging, admin, shared_memory, user, group, pid_file, cpu_affinity,
+         forwarded, tls, http2, backend_tls, logging, admin, shared_memory, user, group, pid_file, cpu_affinity,
          resolve_interval_ms] = config;
   Each(archive, workers, max_connections, algorithm, hash_key, default_weight, user, group,
        pid_file, cpu_affinity, resolve_interval_ms);
@@ -291,6 +300,7 @@ void WalkConfig(Archive& archive, Config& config) {
   Section(archive, "proxy_protocol", proxy_protocol);
   Section(archive, "forwarded", forwarded);
   Section(archive, "tls", tls);
+  Section(archive, "http2", http2);
   Section(archive, "backend_tls", backend_tls);
   Section(archive, "logging", logging);
   Section(archive, "admin", admin);

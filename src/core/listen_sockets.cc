@@ -318,7 +318,7 @@ void ListenSockets::UnlinkPaths() {
 
 std::string DescribeSocket(const ListenSocket& socket) {
   return std::to_string(socket.index) + (socket.shared ? " shared" : " own") +
-         (socket.tls ? " tls " : " plain ") + socket.address + "\n";
+         (socket.tls ? " tls " : socket.h2c ? " h2c " : " plain ") + socket.address + "\n";
 }
 
 void ListenSockets::Adopt(std::string_view lines, std::vector<UniqueFd> fds) {
@@ -333,17 +333,21 @@ void ListenSockets::Adopt(std::string_view lines, std::vector<UniqueFd> fds) {
     const std::string_view index = word(' ');
     if (std::from_chars(index.data(), index.data() + index.size(), socket.index).ec != std::errc()) return;
     socket.shared = word(' ') == "shared";
-    socket.tls = word(' ') == "tls";
+    const std::string_view protocol = word(' ');
+    socket.tls = protocol == "tls";
+    socket.h2c = protocol == "h2c";
     socket.address = word('\n');
     socket.fd = std::move(fd);
     sockets_.push_back(std::move(socket));
   }
 }
 
-void ListenSockets::MarkTls(const std::vector<ListenConfig>& listen) {
+void ListenSockets::MarkProtocols(const std::vector<ListenConfig>& listen) {
   for (const ListenConfig& address : listen) {
     for (ListenSocket& socket : sockets_) {
-      if (socket.address == address.text) socket.tls = address.tls;
+      if (socket.address != address.text) continue;
+      socket.tls = address.tls;
+      socket.h2c = address.h2c;
     }
   }
 }

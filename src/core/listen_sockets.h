@@ -23,6 +23,7 @@ struct ListenSocket {
   std::string address;  // ListenConfig::text
   bool shared = false;  // unix or passed in: every worker accepts from it, it has no owner
   bool tls = false;     // whether its clients speak TLS, by the configuration that last had the address
+  bool h2c = false;     // and whether they may speak HTTP/2 without
   bool passed = false;  // by systemd, which keeps it open: never made to refuse, never unlinked
   UniqueFd fd;          // non-blocking, close-on-exec, listening
 };
@@ -52,9 +53,9 @@ class ListenSockets {
   // A socket of [::] that takes IPv4 too is one for 0.0.0.0.
   bool TakePassed(const ListenConfig& address, std::vector<UniqueFd>* passed, uint32_t max_sockets);
 
-  // Notes which sockets are for TLS. Those of addresses that `listen` does not have stay as they are: what waits in
+  // Notes which sockets are for TLS, and which for HTTP/2 without. Those of addresses that `listen` does not have stay as they are: what waits in
   // their queues came for what they were.
-  void MarkTls(const std::vector<ListenConfig>& listen);
+  void MarkProtocols(const std::vector<ListenConfig>& listen);
 
   // In a child: takes the sockets that came by kListeners, a line of DescribeSocket for each.
   void Adopt(std::string_view lines, std::vector<UniqueFd> fds);

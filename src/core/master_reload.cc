@@ -173,7 +173,7 @@ void Master::CommitReload(ReloadPlan plan) {
       if (message) SendTo(*child, std::move(*message));
     }
   }
-  sockets_.MarkTls(config_->listen);
+  sockets_.MarkProtocols(config_->listen);
   std::vector<uint32_t> fresh;
   for (const ListenSocket& socket : sockets_.sockets()) {
     if (std::find(plan.before.begin(), plan.before.end(), socket.index) == plan.before.end()) {

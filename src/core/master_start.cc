@@ -222,7 +222,7 @@ Status Master::OpenSockets(uint64_t retry_until_ms) {
     }
     if (!status.ok()) return status;
   }
-  sockets_.MarkTls(config_->listen);
+  sockets_.MarkProtocols(config_->listen);
   return Status::Ok();
 }
 

@@ -16,7 +16,7 @@
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 5;
+inline constexpr uint32_t kShmLayoutVersion = 6;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -99,6 +99,10 @@ struct alignas(kCacheLine) ProcessRow {
   std::atomic<uint64_t> client_aborts;  // clients that left before their answer was complete
   std::atomic<uint64_t> upstream_connects, upstream_reuses;
   std::atomic<uint64_t> tls_handshakes, tls_resumed, tls_failures;  // with clients; resumed ones are handshakes too
+  std::atomic<uint64_t> http2_connections, http2_streams;
+  // Connections that were closed because of too many: resets, PINGs, SETTINGS, PRIORITYs, empty frames, WINDOW_UPDATEs,
+  // CONTINUATIONs, header fields (http/http2_codec.h).
+  std::atomic<uint64_t> http2_floods[8];
 };
 
 // Counters of one backend in one process; one writer. They belong to the slot and are never zeroed:

@@ -41,7 +41,12 @@ class Listener {
   int fd() const { return fd_; }
   // Whether clients speak TLS here; the listener itself makes no difference.
   bool tls() const { return tls_; }
-  void set_tls(bool tls) { tls_ = tls; }
+  // And whether they may speak HTTP/2 without it.
+  bool h2c() const { return h2c_; }
+  void set_protocols(bool tls, bool h2c) {
+    tls_ = tls;
+    h2c_ = h2c;
+  }
 
  private:
   static void OnReady(void* self, unsigned what);
@@ -56,7 +61,7 @@ class Listener {
   FdWatcher watcher_;
   Timer resume_;
   bool paused_ = false;
-  bool tls_ = false;
+  bool tls_ = false, h2c_ = false;
   uint64_t warned_ns_ = 0;
 };
 

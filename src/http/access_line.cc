@@ -155,6 +155,11 @@ std::string_view VerdictName(RateVerdict verdict) {
   return "off";
 }
 
+std::string_view VersionName(uint8_t minor_version) {
+  if (minor_version == kHttp2Version) return "HTTP/2.0";
+  return minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
 void PutCombined(const AccessEntry& entry, Pen* pen) {
   pen->Put(entry.client);
   pen->Put(" - - [");
@@ -164,7 +169,8 @@ void PutCombined(const AccessEntry& entry, Pen* pen) {
     pen->Text(entry.method, 5);
     pen->Put(" ");
     pen->Text(entry.target, 55);
-    pen->Put(entry.minor_version == 0 ? " HTTP/1.0" : " HTTP/1.1");
+    pen->Put(" ");
+    pen->Put(VersionName(entry.minor_version));
   } else if (!entry.first_line.empty()) {
     pen->Text(entry.first_line, 60);
   } else {
@@ -218,10 +224,7 @@ void PutJson(const AccessEntry& entry, Pen* pen) {
   PutText(pen, ",\"method\":", entry.method, 5);
   PutText(pen, ",\"target\":", entry.method.empty() ? entry.first_line : entry.target, 50);
   PutText(pen, ",\"protocol\":",
-          entry.method.empty()       ? ""
-          : entry.minor_version == 0 ? "HTTP/1.0"
-                                     : "HTTP/1.1",
-          1);
+          entry.method.empty() ? std::string_view() : VersionName(entry.minor_version), 1);
   PutNumber(pen, ",\"status\":", entry.status);
   PutNumber(pen, ",\"bytes_received\":", entry.bytes_received);
   PutNumber(pen, ",\"bytes_sent\":", entry.bytes_sent);

@@ -27,7 +27,7 @@ struct AccessEntry {
   // Of the request line; all empty where there was none. `first_line` in their place: a request
   // that could not be understood.
   std::string_view method, target, first_line;
-  uint8_t minor_version = 1;
+  uint8_t minor_version = 1;  // RequestHead's
   std::string_view referer, user_agent;
   uint16_t status = 0;
   uint64_t bytes_received = 0, bytes_sent = 0;  // of bodies

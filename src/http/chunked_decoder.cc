@@ -76,6 +76,11 @@ bool IsDropped(std::string_view name) {
 
 }  // namespace
 
+TrailerVerdict JudgeTrailer(std::string_view name) {
+  if (IsRefused(name)) return TrailerVerdict::kRefused;
+  return IsDropped(name) ? TrailerVerdict::kDropped : TrailerVerdict::kPassed;
+}
+
 ChunkedDecoder::Step ChunkedDecoder::Fail(const char* why) {
   state_ = State::kError;
   error_ = why;
@@ -216,10 +221,11 @@ bool ChunkedDecoder::EndTrailerLine() {
     return Refuse("malformed trailer");
   }
   const std::string_view name = line.substr(0, colon);
-  if (IsRefused(name)) {
+  const TrailerVerdict verdict = JudgeTrailer(name);
+  if (verdict == TrailerVerdict::kRefused) {
     return Refuse("forbidden field in the trailers");
   }
-  if (!IsDropped(name)) {
+  if (verdict == TrailerVerdict::kPassed) {
     trailers_.append(name).append(": ").append(TrimBlanks(line.substr(colon + 1))).append("\r\n");
   }
   line_.clear();

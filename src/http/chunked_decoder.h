@@ -12,6 +12,11 @@
 
 namespace ub {
 
+// What becomes of a trailer of that name, which is a token: passed on, dropped, or the message is malformed (RFC 9110
+// section 6.5.1).
+enum class TrailerVerdict : uint8_t { kPassed, kDropped, kRefused };
+TrailerVerdict JudgeTrailer(std::string_view name);
+
 class ChunkedDecoder {
  public:
   static constexpr uint32_t kMaxExtensionBytes = 256;           // a chunk

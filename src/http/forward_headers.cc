@@ -145,13 +145,18 @@ void PutForwarded(const HeaderList& headers, const ClientInfo& peer, const Clien
 
 // RFC 9110 section 7.6.3: the version in which the message came, and who passes it on (a name, no version of ours). A line of its
 // own behind those that are there is the same as one more element.
-void PutVia(int minor_version, Pen* pen) {
-  pen->Field("Via", minor_version == 0 ? "1.0 ultrabalancer" : "1.1 ultrabalancer");
+void PutVia(uint8_t minor_version, Pen* pen) {
+  pen->Field("Via", ViaElement(minor_version));
 }
 
 constexpr size_t kOwnFieldsBytes = 512;  // names and fixed values of every field that the proxy adds
 
 }  // namespace
+
+std::string_view ViaElement(uint8_t minor_version) {
+  if (minor_version == kHttp2Version) return "2.0 ultrabalancer";
+  return minor_version == 0 ? "1.0 ultrabalancer" : "1.1 ultrabalancer";
+}
 
 bool IsHopByHop(const HeaderField& field) {
   switch (field.id) {

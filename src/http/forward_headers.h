@@ -34,6 +34,9 @@ bool IsHopByHop(const HeaderField& field);
 // listing them. `keep_upgrade`: the Upgrade field stays, for an upgrade is passed on.
 void RemoveHopByHop(HeaderList* headers, bool keep_upgrade = false);
 
+// What Via says of a message that came in this version (RequestHead::minor_version).
+std::string_view ViaElement(uint8_t minor_version);
+
 // How the head that is written announces its body.
 struct Framing {
   BodyKind kind = BodyKind::kNone;

@@ -19,10 +19,11 @@ Status ClientStatus(StatusCode code, std::string detail) {
 
 }  // namespace
 
-Http1Server::Http1Server(WorkerContext* context, UniqueFd fd, const PeerAddress& peer, bool tls)
+Http1Server::Http1Server(WorkerContext* context, UniqueFd fd, const PeerAddress& peer, bool tls, bool h2c)
     : context_(context),
       connection_(std::make_unique<Connection>(context->loop, std::move(fd), PlainTransport(), this)),
-      tls_(tls) {
+      tls_(tls),
+      h2c_(h2c) {
   static_assert(sizeof(Http1Server) <= 96);
   client_.peer = peer;
 }
@@ -118,6 +119,7 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   }
   exchange_->cursor = HeadCursor();
   if (outcome.verdict == ParseVerdict::kBad) {
+    if (h2c_ && TryHttp2({bytes, count})) return false;
     Refuse(outcome.status, outcome.reason, {bytes, count});
     return true;
   }

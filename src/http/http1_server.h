@@ -10,16 +10,17 @@
 
 #include "core/prefetch.h"
 #include "event/connection.h"
+#include "http/client_connection.h"
 #include "http/http1_exchange.h"
 #include "http/stream.h"
 #include "http/worker_context.h"
 
 namespace ub {
 
-class Http1Server final : public ConnectionHandler, public ServerStream {
+class Http1Server final : public ClientConnection, public ServerStream {
  public:
-  // `tls`: the client speaks TLS, by context->tls.
-  Http1Server(WorkerContext* context, UniqueFd fd, const PeerAddress& peer, bool tls = false);
+  // `tls`: the client speaks TLS, by context->tls. `h2c`: it may speak HTTP/2 without.
+  Http1Server(WorkerContext* context, UniqueFd fd, const PeerAddress& peer, bool tls = false, bool h2c = false);
   ~Http1Server() override;
   // Whether this client may have one more connection (or will say in a PROXY head who it is). False: let it go.
   bool Admit();
@@ -27,8 +28,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
 
   // Nothing is under way on it.
   bool idle() const { return state_ == State::kIdle; }
-  // Breaks it off, whatever it does (the drain's deadline).
-  void Abort();
+  void Abort() override;
 
   // ConnectionHandler
   void OnConnected(int error) override;
@@ -53,7 +53,6 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
   }
 
  private:
-  friend class Worker;  // its place in the worker's list
   enum class State : uint8_t {
     kProxyHead,  // a trusted peer is to say first who the client is
     kHandshake,  // of TLS
@@ -76,6 +75,9 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
   IoResult ReadProxyBytes(char* to);
   bool Secure();
   void LogHandshakeFailure();
+  // True where `bytes`, which are no HTTP/1, begin HTTP/2 (RFC 9113 section 3.3): then this object is no more.
+  bool TryHttp2(std::string_view bytes);
+  void BecomeHttp2(std::string_view bytes);
   // What the configuration says of Strict-Transport-Security to this client.
   std::string_view Hsts() const { return client_.tls ? std::string_view(context_->settings.hsts) : std::string_view(); }
   void BeginHead();
@@ -110,7 +112,6 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
   ClientInfo client_;
   uint64_t client_key_ = 0;     // its place in context_->places; 0: none was taken
   uint32_t requests_ = 0;
-  uint32_t place_ = 0;          // in the worker's list
   // A bit each: most connections lie idle, and 96 bytes are a size class of jemalloc.
   State state_ = State::kIdle;
   bool processing_ : 1 = false;     // Round() is on the stack
@@ -123,6 +124,7 @@ class Http1Server final : public ConnectionHandler, public ServerStream {
   bool half_closed_ok_ : 1 = false;  // the client ended its direction together with its request
   bool until_close_ : 1 = false;    // the response's end is the connection's
   bool tls_ : 1 = false;            // the client is to speak TLS
+  bool h2c_ : 1 = false;            // or may speak HTTP/2 without
   bool tunnel_ : 1 = false;         // both sides have switched protocols: no more HTTP here
 };
 

@@ -83,6 +83,7 @@ void Http1Server::OnConnected(int error) {
     state_ = State::kIdle;
     GiveExchange();  // a PROXY head's
     SetDeadline(config().timeout.idle_ms);
+    if (connection_->transport().protocol() == "h2") BecomeHttp2({});
     return;
   }
   Add(context_->counters->tls_failures);
@@ -161,6 +162,22 @@ bool Http1Server::ReadProxyHead() {
   }
   SetDeadline(config().timeout.idle_ms);
   return true;
+}
+
+bool Http1Server::TryHttp2(std::string_view bytes) {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  constexpr std::string_view kEnough = "PRI * HTTP/2";  // where the parser of HTTP/1 sees it
+  const size_t there = std::min(bytes.size(), kPreface.size());
+  if (requests_ != 0 || there < kEnough.size() || bytes.substr(0, there) != kPreface.substr(0, there)) return false;
+  BecomeHttp2(bytes);
+  return true;
+}
+
+void Http1Server::BecomeHttp2(std::string_view bytes) {
+  state_ = State::kClosed;
+  connection_->CancelDeadline();
+  // `bytes` may lie in the exchange, which stays until this object dies, at the end of the turn.
+  context_->owner->OnHttp2(this, {std::move(connection_), std::move(client_), std::exchange(client_key_, 0)}, bytes);
 }
 
 void Http1Server::BeginHead() {

@@ -30,6 +30,9 @@ enum class Method : uint8_t {
 // How the body that follows is delimited (RFC 9112 section 6).
 enum class BodyKind : uint8_t { kNone, kLength, kChunked, kUntilClose };
 
+// Stands for HTTP/2.0 where the minor version of HTTP/1 does.
+inline constexpr uint8_t kHttp2Version = 20;
+
 struct RequestHead {
   Method method = Method::kOther;
   std::string_view method_text;
@@ -37,7 +40,7 @@ struct RequestHead {
       target;  // what is sent on: origin form ("/a?b") or "*"; absolute form is already cut down
   std::string_view
       authority;  // Host's value, or that of an absolute target; empty in HTTP/1.0 without Host
-  uint8_t minor_version = 1;  // HTTP/1.x
+  uint8_t minor_version = 1;  // HTTP/1.x, or kHttp2Version
   bool keep_alive = true;     // may another request follow on this connection
   bool expect_continue = false;
   bool upgrade = false;  // Connection: upgrade and an Upgrade field

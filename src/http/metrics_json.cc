@@ -124,6 +124,9 @@ Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm) {
   out["upstream_reuses"] = snapshot.upstream_reuses;
   out["tls"] = {{"handshakes", snapshot.tls_handshakes}, {"resumed", snapshot.tls_resumed},
                 {"failed_handshakes", snapshot.tls_failures}, {"certificates", CertificatesJson(snapshot.certificates)}};
+  Json floods = Json::object();
+  for (size_t i = 0; i < kHttp2CheapNames.size(); ++i) floods[std::string(kHttp2CheapNames[i])] = snapshot.http2_floods[i];
+  out["http2"] = {{"connections", snapshot.http2_connections}, {"streams", snapshot.http2_streams}, {"floods", floods}};
   out["responses"] = {{"1xx", snapshot.responses[1]}, {"2xx", snapshot.responses[2]},
                       {"3xx", snapshot.responses[3]}, {"4xx", snapshot.responses[4]},
                       {"5xx", snapshot.responses[5]}, {"none", snapshot.responses[0]}};

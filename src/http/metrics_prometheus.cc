@@ -109,6 +109,15 @@ void PutTotals(const MetricsSnapshot& s, std::string_view algorithm, Writer* out
            s.shared_memory_bytes);
 }
 
+void PutHttp2(const MetricsSnapshot& s, Writer* out) {
+  out->One("http2_connections_total", "counter", "Client connections that spoke HTTP/2.", s.http2_connections);
+  out->One("http2_streams_total", "counter", "Requests begun on them.", s.http2_streams);
+  out->Metric("http2_floods_total", "counter", "Of those connections, closed because of too many frames of a kind.");
+  for (size_t i = 0; i < kHttp2CheapNames.size(); ++i) {
+    out->Value(fmt::format("kind=\"{}\"", kHttp2CheapNames[i]), s.http2_floods[i]);
+  }
+}
+
 void PutWorkers(const MetricsSnapshot& s, Writer* out) {
   const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
     out->Metric(name, type, help);
@@ -169,6 +178,7 @@ void PutBackends(const MetricsSnapshot& s, Writer* out) {
 std::string MetricsPrometheus(const MetricsSnapshot& snapshot, std::string_view algorithm) {
   Writer out;
   PutTotals(snapshot, algorithm, &out);
+  PutHttp2(snapshot, &out);
   PutWorkers(snapshot, &out);
   PutBackends(snapshot, &out);
   return out.Take();

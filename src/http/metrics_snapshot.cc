@@ -93,6 +93,9 @@ void AddRow(const ShmSegment& shm, uint32_t r, MetricsSnapshot* out) {
   out->tls_handshakes += row.tls_handshakes.load(kRelaxed);
   out->tls_resumed += row.tls_resumed.load(kRelaxed);
   out->tls_failures += row.tls_failures.load(kRelaxed);
+  out->http2_connections += row.http2_connections.load(kRelaxed);
+  out->http2_streams += row.http2_streams.load(kRelaxed);
+  for (size_t i = 0; i < out->http2_floods.size(); ++i) out->http2_floods[i] += row.http2_floods[i].load(kRelaxed);
   out->times.Add(shm.latency(r));
 }
 

@@ -19,6 +19,7 @@
 #include "core/histogram.h"
 #include "core/shm_segment.h"
 #include "event/tls_context.h"
+#include "http/http2_watch.h"
 #include "upstream/circuit_breaker.h"
 
 namespace ub {
@@ -64,6 +65,8 @@ struct MetricsSnapshot {
   uint64_t bytes_received = 0, bytes_sent = 0;
   uint64_t connections_accepted = 0, upstream_connects = 0, upstream_reuses = 0;
   uint64_t tls_handshakes = 0, tls_resumed = 0, tls_failures = 0;
+  uint64_t http2_connections = 0, http2_streams = 0;
+  std::array<uint64_t, kHttp2CheapNames.size()> http2_floods{};  // connections closed, by what there was too much of
   std::vector<CertificateEnd> certificates;  // of TLS listeners; filled in by whoever has the configuration
   uint32_t connections = 0, in_flight = 0;
   double uptime_seconds = 0;

@@ -10,6 +10,8 @@
 #include "core/log.h"
 #include "core/log_files.h"
 #include "core/sealed_memfd.h"
+#include "http/http1_server.h"
+#include "http/http2_server.h"
 
 namespace ub {
 namespace {
@@ -107,8 +109,11 @@ Status Worker::LoadCertificates(const Config& config) {
   if (changed) pool_.Renew();
   if (config.tls.certificates.empty()) {
     context_.tls = nullptr;
-  } else if (context_.tls == nullptr || config.tls != context_.config->tls) {
-    auto tls = TlsServerContext::Create(config.tls, &child_->shm->header());
+  } else if (context_.tls == nullptr || config.tls != context_.config->tls ||
+             config.http2.enabled != context_.config->http2.enabled) {
+    TlsConfig wanted = config.tls;
+    if (!config.http2.enabled) std::erase(wanted.alpn, "h2");
+    auto tls = TlsServerContext::Create(wanted, &child_->shm->header());
     if (!tls) return tls.error();
     context_.tls = std::move(*tls);
   }
@@ -127,7 +132,7 @@ void Worker::Configure() {
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
   queue_.Configure(context_.config->queue);
-  child_->sockets->MarkTls(context_.config->listen);
+  child_->sockets->MarkProtocols(context_.config->listen);
 }
 
 bool Worker::TakePlace() {
@@ -138,7 +143,8 @@ void Worker::GiveBackPlace() { Unreserve(context_.counters->connections); }
 
 void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) {
   Add(context_.counters->accepted);
-  auto server = std::make_unique<Http1Server>(&context_, std::move(fd), PeerAddress::From(peer), listener.tls());
+  auto server = std::make_unique<Http1Server>(&context_, std::move(fd), PeerAddress::From(peer), listener.tls(),
+                                              listener.h2c() && context_.config->http2.enabled);
   if (!server->Admit()) {
     GiveBackPlace();
     return;
@@ -152,7 +158,17 @@ void Worker::OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener&
   servers_.push_back(std::move(server));
 }
 
-void Worker::OnServerClosed(Http1Server* server) {
+void Worker::OnHttp2(ClientConnection* server, ClientParts parts, std::string_view bytes) {
+  auto next = std::make_unique<Http2Server>(&context_, std::move(parts));
+  Http2Server* const started = next.get();
+  const uint32_t place = server->place_;
+  next->place_ = place;
+  loop_->Retire(std::move(servers_[place]));
+  servers_[place] = std::move(next);
+  started->Start(bytes);
+}
+
+void Worker::OnServerClosed(ClientConnection* server) {
   const uint32_t place = server->place_;
   loop_->Retire(std::move(servers_[place]));
   if (place + 1 != servers_.size()) {
@@ -199,7 +215,7 @@ void Worker::OnOrphanGrace(void* self) {
   worker->listeners_.clear();
   for (const ListenSocket& socket : worker->child_->sockets->sockets()) {
     Listener listener(worker->loop_.get(), socket.fd.get(), worker);
-    listener.set_tls(socket.tls);
+    listener.set_protocols(socket.tls, socket.h2c);
     listener.Drain();
   }
   worker->Drain(worker->context_.config->timeout.drain_ms);
@@ -287,7 +303,7 @@ void Worker::FollowOwners() {
                                  [&](const OpenListener& open) { return open.index == socket.index; });
     if (mine && at == listeners_.end()) {
       auto listener = std::make_unique<Listener>(loop_.get(), socket.fd.get(), this);
-      listener->set_tls(socket.tls);
+      listener->set_protocols(socket.tls, socket.h2c);
       if (Status status = listener->Start(); !status.ok()) {
         Log(LogLevel::kError, "{}: cannot accept: {}", socket.address, status.ToString());
         continue;
@@ -296,7 +312,7 @@ void Worker::FollowOwners() {
     } else if (!mine && at != listeners_.end()) {
       listeners_.erase(at);
     } else if (mine) {
-      at->listener->set_tls(socket.tls);
+      at->listener->set_protocols(socket.tls, socket.h2c);
     }
   }
   context_.counters->owner_ack.store(version, std::memory_order_release);
@@ -320,6 +336,7 @@ void Worker::Drain(uint64_t deadline_ms) {
     FollowOwners();
     // The others have them. A copy here would keep an address in use that is removed later.
     child_->sockets->sockets().clear();
+    for (const auto& server : servers_) server->Drain();
   }
   drain_deadline_.Set(loop_->now_ns() + deadline_ms * 1'000'000);
   LeaveIfDone();

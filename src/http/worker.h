@@ -8,7 +8,7 @@
 #include "core/child_process.h"
 #include "event/listener.h"
 #include "http/access_log.h"
-#include "http/http1_server.h"
+#include "http/client_connection.h"
 #include "http/request_queue.h"
 #include "http/worker_context.h"
 
@@ -26,7 +26,8 @@ class Worker final : public ListenerHandler, public ServerOwner {
   bool TakePlace() override;
   void GiveBackPlace() override;
   void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) override;
-  void OnServerClosed(Http1Server* server) override;
+  void OnServerClosed(ClientConnection* server) override;
+  void OnHttp2(ClientConnection* server, ClientParts parts, std::string_view bytes) override;
 
  private:
   struct OpenListener {
@@ -63,7 +64,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   FdWatcher channel_watcher_;
   Timer drain_deadline_, orphan_grace_;
   std::vector<OpenListener> listeners_;
-  std::vector<std::unique_ptr<Http1Server>> servers_;
+  std::vector<std::unique_ptr<ClientConnection>> servers_;
 };
 
 // Body of a worker (ChildMain).

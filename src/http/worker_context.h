@@ -15,6 +15,7 @@
 #include "event/event_loop.h"
 #include "event/tls_context.h"
 #include "http/http1_exchange.h"
+#include "http/http2_stream.h"
 #include "http/request_key.h"
 #include "http/request_stage.h"
 #include "upstream/backend_security.h"
@@ -25,6 +26,7 @@ namespace ub {
 
 class AccessLog;
 class ProxySession;
+class ServerOwner;
 class RequestQueue;
 
 // Adds to a counter that only this process writes: no locked instruction is needed.
@@ -61,15 +63,6 @@ struct RefusedClients {
   uint64_t count = 0;  // since then
 };
 
-class Http1Server;
-
-// Who owns the connections of clients: told when one is over.
-class ServerOwner {
- public:
-  virtual ~ServerOwner() = default;
-  virtual void OnServerClosed(Http1Server* server) = 0;
-};
-
 struct WorkerContext {
   EventLoop* loop = nullptr;
   ServerOwner* owner = nullptr;
@@ -100,6 +93,7 @@ struct WorkerContext {
   ResponseHead response_head;
   SessionPool sessions;
   Http1ExchangePool exchanges{1024};
+  Http2StreamPool http2_streams{1024};
 
   // 32 hex digits.
   void NewRequestId(std::string* out);

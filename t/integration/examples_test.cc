@@ -70,7 +70,7 @@ TEST(Examples, ThereIsOneForEachUse) {
   const std::vector<std::string> files = Examples();
   for (const char* use :
        {"simple.yaml", "simple.toml", "simple.ini", "weighted.yaml", "sticky-sessions.yaml",
-        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "tls.yaml", "tls-backends.yaml", "ultrabalancer.yaml"}) {
+        "rate-limited-api.yaml", "canary.yaml", "websocket.yaml", "tls.yaml", "tls-backends.yaml", "http2.yaml", "ultrabalancer.yaml"}) {
     EXPECT_TRUE(std::ranges::any_of(files, [use](const std::string& file) {
       return std::filesystem::path(file).filename() == use;
     })) << use;

@@ -38,20 +38,25 @@ ConfigFile& ConfigFile::Listen(const Endpoint& endpoint) {
   return *this;
 }
 
+ConfigFile& ConfigFile::ListenH2c(const Endpoint& endpoint) {
+  words_[endpoint.Text()] = " h2c";
+  return Listen(endpoint);
+}
+
 ConfigFile& ConfigFile::ListenTls(const Endpoint& endpoint) {
-  tls_.insert(endpoint.Text());
+  words_[endpoint.Text()] = " tls";
   return Listen(endpoint);
 }
 
 ConfigFile& ConfigFile::CopyListen(const ConfigFile& from) {
   listen_ = from.listen_;
-  tls_ = from.tls_;
+  words_ = from.words_;
   return *this;
 }
 
 ConfigFile& ConfigFile::ClearListen() {
   listen_.clear();
-  tls_.clear();
+  words_.clear();
   return *this;
 }
 
@@ -62,7 +67,7 @@ ConfigFile& ConfigFile::Set(const std::string& key, std::string value) {
 
 std::string ConfigFile::Text() const {
   std::string text = "listen:\n";
-  for (const auto& endpoint : listen_) text += "  - \"" + endpoint.Text() + (tls_.contains(endpoint.Text()) ? " tls" : "") + "\"\n";
+  for (const auto& endpoint : listen_) text += "  - \"" + endpoint.Text() + (words_.contains(endpoint.Text()) ? words_.at(endpoint.Text()) : "") + "\"\n";
   for (const auto& [key, value] : values_) text += key + ": " + value + "\n";
   text += "backends:\n";
   for (const auto& backend : backends_) text += "  - " + backend + "\n";

@@ -42,6 +42,7 @@ class ConfigFile {
   ConfigFile& ClearBackends();
   ConfigFile& Listen(const Endpoint& endpoint);
   ConfigFile& ListenTls(const Endpoint& endpoint);
+  ConfigFile& ListenH2c(const Endpoint& endpoint);
   ConfigFile& CopyListen(const ConfigFile& from);
   ConfigFile& ClearListen();
   // A top-level key, such as Set("timeout", "{ request_ms: 300 }").
@@ -54,7 +55,7 @@ class ConfigFile {
 
  private:
   std::vector<Endpoint> listen_;
-  std::set<std::string> tls_;  // those of them that are for TLS
+  std::map<std::string, std::string> words_;  // behind those of them that are for more than HTTP/1: "tls", "h2c"
   std::vector<std::string> backends_;
   std::map<std::string, std::string> values_;
 };

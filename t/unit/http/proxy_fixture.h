@@ -175,7 +175,8 @@ class ProxyTest : public LoopTest, public ServerOwner {
   uint64_t Responses(int hundreds) { return context_->counters->responses[hundreds].load(); }
   ProcessRow& counters() { return *context_->counters; }
 
-  void OnServerClosed(Http1Server* server) override {
+  void OnHttp2(ClientConnection*, ClientParts, std::string_view) override { ADD_FAILURE() << "HTTP/2 where it is off"; }
+  void OnServerClosed(ClientConnection* server) override {
     for (auto& each : servers_) {
       if (each.get() != server) continue;
       loop()->Retire(std::move(each));

@@ -1,0 +1,65 @@
+#include "http/http2_fields.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "http/char_class.h"
+#include "http/forward_headers.h"
+
+namespace ub {
+
+void Http2Fields::Clear() {
+  entries_.clear();
+  names_.clear();
+}
+
+void Http2Fields::Status(uint16_t status) {
+  std::to_chars(status_.data(), status_.data() + status_.size(), status);
+  Add(":status", {status_.data(), status_.size()});
+}
+
+void Http2Fields::Add(std::string_view name, std::string_view value, bool once) {
+  entries_.push_back({names_.size(), name.size(), value, once});
+  for (const char c : name) names_ += c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+
+void Http2Fields::Number(std::string_view name, uint64_t value) {
+  const char* end = std::to_chars(number_.data(), number_.data() + number_.size(), value).ptr;
+  Add(name, {number_.data(), static_cast<size_t>(end - number_.data())});
+}
+
+void Http2Fields::AddLines(std::string_view lines) {
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find("\r\n"));
+    lines.remove_prefix(std::min(line.size() + 2, lines.size()));
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return;
+    Add(line.substr(0, colon), TrimBlanks(line.substr(colon + 1)));
+  }
+}
+
+void Http2Fields::AddResponse(ResponseHead* head, std::string_view request_id, bool via, std::string_view hsts) {
+  RemoveHopByHop(&head->headers);
+  Status(head->status);
+  for (const HeaderField& field : head->headers) {
+    if (field.id == HeaderId::kContentLength) continue;
+    if (field.id == HeaderId::kXRequestId && !request_id.empty()) continue;
+    if (!hsts.empty() && EqualsIgnoreCase(field.name, "Strict-Transport-Security")) continue;
+    Add(field.name, field.value);
+  }
+  if (!request_id.empty()) Add("x-request-id", request_id, true);
+  AddLines(hsts);
+  if (via) Add("via", ViaElement(head->minor_version));
+  const bool length = head->body == BodyKind::kLength || (head->body == BodyKind::kNone && head->has_content_length);
+  if (length) Number("content-length", head->content_length);
+}
+
+std::span<const Http2Field> Http2Fields::fields() {
+  fields_.clear();
+  for (const Entry& entry : entries_) {
+    fields_.push_back({std::string_view(names_).substr(entry.name_at, entry.name_size), entry.value, entry.once});
+  }
+  return fields_;
+}
+
+}  // namespace ub

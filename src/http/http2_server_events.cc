@@ -1,0 +1,132 @@
+// What the codec tells Http2Server: notes at the streams, acted upon when it is not at work any more.
+#include <algorithm>
+#include <array>
+
+#include "core/log.h"
+#include "http/http2_server.h"
+
+namespace ub {
+namespace {
+
+constexpr uint32_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
+constexpr uint64_t kListSlack = 4;       // a head so many times too large is no mistake
+
+const char* NameOf(Http2Cheap kind) {
+  switch (kind) {
+    case Http2Cheap::kReset: return "streams reset (http2.max_resets)";
+    case Http2Cheap::kPing: return "PINGs (http2.max_pings)";
+    case Http2Cheap::kSettings: return "SETTINGS (http2.max_settings)";
+    case Http2Cheap::kPriority: return "PRIORITY frames (http2.max_priorities)";
+    case Http2Cheap::kEmpty: return "empty frames (http2.max_empty_frames)";
+    case Http2Cheap::kWindowUpdate: return "WINDOW_UPDATEs (http2.max_window_updates)";
+    case Http2Cheap::kContinuation: return "CONTINUATIONs (http2.max_continuations)";
+    default: return "header fields (http2.header_list_bytes)";
+  }
+}
+
+}  // namespace
+
+Http2Stream* Http2Server::OnStreamBegins(int32_t id) {
+  std::unique_ptr<Http2Stream> stream = context_->http2_streams.Take(context_);
+  stream->Open(this, id);
+  stream->place_ = static_cast<uint32_t>(streams_.size());
+  bodies_++;
+  // Whoever asks is not idle, though all may be over before anybody looks.
+  if (watched_ == Watched::kIdle) watched_ = Watched::kNothing;
+  Add(context_->counters->http2_streams);
+  streams_.push_back(std::move(stream));
+  return streams_.back().get();
+}
+
+void Http2Server::OnTrailersBegin(Http2Stream* stream) { stream->in_trailers_ = true; }
+
+bool Http2Server::OnField(Http2Stream* stream, std::string_view name, std::string_view value) {
+  const uint64_t limit = config().http2.header_list_bytes;
+  stream->list_bytes_ += name.size() + value.size() + kFieldOverhead;
+  if (stream->list_bytes_ > limit * kListSlack) return OnCheap(Http2Cheap::kHeaderList);
+  if (stream->in_trailers_) {
+    stream->trailers_.Add(name, value);
+  } else if (stream->list_bytes_ > limit) {
+    stream->request_.TooLarge();
+  } else {
+    stream->request_.Add(name, value, Limits());
+  }
+  return true;
+}
+
+void Http2Server::OnHeadEnds(Http2Stream* stream) {
+  if (!stream->head_done_) stream->bodiless_ = stream->body_ended_;
+  stream->head_done_ = true;
+  Mark(stream);
+}
+
+void Http2Server::OnData(Http2Stream* stream, std::string_view data) {
+  stream->received_ += data.size();
+  if (stream->begun_ && stream->handler_ == nullptr) {  // it was answered without
+    codec_->Consume(stream->id_, data.size());
+    return;
+  }
+  stream->in_.Append(data);
+  held_ += data.size();
+  if (stream->begun_) stream->AwaitBody(data.size());
+  Mark(stream);
+}
+
+void Http2Server::OnStreamEnds(Http2Stream* stream) {
+  if (!stream->body_ended_) bodies_--;
+  stream->body_ended_ = true;
+  Mark(stream);
+}
+
+void Http2Server::OnStreamClosed(Http2Stream* stream, uint32_t) {
+  if (!stream->body_ended_) bodies_--;
+  stream->body_ended_ = stream->closed_ = true;
+  Mark(stream);
+}
+
+bool Http2Server::OnCheap(Http2Cheap kind) {
+  if (watch_.Allow(kind, config().http2, context_->loop->now_ns())) return true;
+  Add(context_->counters->http2_floods[static_cast<size_t>(kind)]);
+  if (!told_) {
+    told_ = true;
+    std::array<char, PeerAddress::kMaxText> text;
+    Log(LogLevel::kNotice, "client {}: too many {}, closed", client_.peer.Text(&text), NameOf(kind));
+  }
+  return false;
+}
+
+void Http2Server::OnPingAnswered() {
+  if (leaving_ != Leaving::kAnnounced) return;
+  leaving_ = Leaving::kFinal;
+  codec_->GoAway();
+}
+
+size_t Http2Server::BodyReady(Http2Stream* stream, size_t most, bool* end) {
+  const size_t count = std::min(most, stream->out_.size());
+  *end = stream->out_end_ && count == stream->out_.size();
+  stream->promised_ = count;
+  stream->deferred_ = count == 0 && !*end;
+  return count;
+}
+
+void Http2Server::TakeBody(Http2Stream* stream, size_t bytes, Buffer* out) {
+  stream->promised_ = 0;
+  out->Append(stream->out_.view().substr(0, bytes));
+  if (bytes == 0) return;
+  stream->out_.Consume(bytes);
+  stream->sent_ += bytes;
+  buffered_ -= bytes;
+  watch_.Sent(bytes);
+}
+
+std::span<const Http2Field> Http2Server::Trailers(Http2Stream* stream) {
+  fields_.Clear();
+  fields_.AddLines(stream->out_trailers_);
+  return fields_.fields();
+}
+
+Http2Error Http2Server::ErrorAtEnd(Http2Stream* stream) {
+  return stream->EndError();
+}
+
+}  // namespace ub

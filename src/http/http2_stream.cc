@@ -1,0 +1,308 @@
+#include "http/http2_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/log.h"
+#include "http/http2_server.h"
+#include "http/proxy_session.h"
+
+namespace ub {
+namespace {
+
+// A response's bytes that wait, after which the session makes no more: one piece may come on top (EventLoop::kScratchBytes).
+constexpr size_t kBlockedBytes = 16 * 1024;
+
+Status ClientStatus(StatusCode code, std::string detail) {
+  return Status(code, StatusSource::kClient, std::move(detail));
+}
+
+}  // namespace
+
+Http2Stream::Http2Stream(WorkerContext* context)
+    : context_(context),
+      timer_(context->loop, &Http2Stream::OnTimer, this),
+      in_(&context->loop->buffers()),
+      out_(&context->loop->buffers()) {}
+
+void Http2Stream::Open(Http2Server* server, int32_t id) {
+  server_ = server;
+  id_ = id;
+  queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
+  head_request_ = head_sent_ = out_end_ = cut_ = deferred_ = closed_ = false;
+  list_bytes_ = received_ = sent_ = progress_ = promised_ = 0;
+  declared_ = kNoLength;
+}
+
+void Http2Stream::Clear() {
+  timer_.Cancel();
+  DropInput();
+  promised_ = 0;
+  DropOutput();
+  request_.Clear();
+  trailers_.Clear();
+  out_trailers_.clear();
+  handler_ = nullptr;
+}
+
+const ClientInfo& Http2Stream::client() const { return server_->client_; }
+
+std::string_view Http2Stream::Hsts() const {
+  return client().tls ? std::string_view(context_->settings.hsts) : std::string_view();
+}
+
+void Http2Stream::Work() {
+  if (closed_) {
+    if (handler_ != nullptr) {
+      handler_->OnStreamFailed(ClientStatus(StatusCode::kClosed, "the client cancelled its request"), false);
+    }
+    return;
+  }
+  if (!head_done_) return;
+  if (!begun_) StartExchange();
+  Deliver();
+}
+
+void Http2Stream::StartExchange() {
+  begun_ = true;
+  RequestHead* head = &context_->request_head;
+  const ParseOutcome outcome = request_.Finish(bodiless_, server_->Limits(), head);
+  const uint32_t most = context_->config->limits.requests_per_connection;
+  if (++server_->requests_ == most) server_->Drain();
+  if (outcome.verdict != ParseVerdict::kComplete) return Refuse(outcome.status, outcome.reason);
+  head_request_ = head->method == Method::kHead;
+  if (head->body == BodyKind::kLength) declared_ = head->content_length;
+  if (const char* wrong = BodyError(); wrong != nullptr) return Refuse(400, wrong);
+  delivered_ = body_ended_;
+  if (!body_ended_) BeginBody();
+  const Buffer body = TakeInput();
+  ProxySession* session = context_->sessions.Take(context_);
+  handler_ = session;
+  session->Begin(this, head, body.view(), delivered_, delivered_ ? std::string_view(trailers_.text()) : std::string_view());
+  request_.Clear();
+}
+
+void Http2Stream::Refuse(uint16_t status, const char* reason) {
+  std::array<char, PeerAddress::kMaxText> text;
+  Log(LogLevel::kInfo, "client {}: {} ({})", client().peer.Text(&text), reason, status);
+  malformed_ = status == 400;
+  ProxySession* session = context_->sessions.Take(context_);
+  handler_ = session;
+  session->Refuse(this, status, request_.FirstLine());
+  request_.Clear();
+}
+
+const char* Http2Stream::BodyError() const {
+  if (trailers_.error() != nullptr) return trailers_.error();
+  if (in_trailers_ && !body_ended_) return "trailers that do not end the stream";
+  if (declared_ == kNoLength) return nullptr;
+  if (received_ > declared_) return "more body than was announced";
+  return body_ended_ && received_ < declared_ ? "less body than was announced" : nullptr;
+}
+
+void Http2Stream::Deliver() {
+  while (handler_ != nullptr && !delivered_ && (!in_.empty() || body_ended_ || in_trailers_)) {
+    if (const char* wrong = BodyError(); wrong != nullptr) return FailMalformed(wrong);
+    if (!handler_->WantsBody()) return;
+    delivered_ = body_ended_;
+    const Buffer body = TakeInput();
+    handler_->OnRequestBody(body.view(), delivered_, delivered_ ? std::string_view(trailers_.text()) : std::string_view());
+  }
+  if (handler_ == nullptr) DropInput();
+}
+
+void Http2Stream::FailMalformed(const char* reason) {
+  std::array<char, PeerAddress::kMaxText> text;
+  Log(LogLevel::kInfo, "client {}: {}", client().peer.Text(&text), reason);
+  malformed_ = true;
+  handler_->OnStreamFailed(ClientStatus(StatusCode::kProtocol, reason), !head_sent_);
+}
+
+Buffer Http2Stream::TakeInput() {
+  Buffer taken = std::move(in_);
+  in_ = Buffer(&context_->loop->buffers());
+  server_->held_ -= taken.size();
+  // The window opens by as much, as far as there is a window.
+  server_->codec_->Consume(closed_ ? 0 : id_, taken.size());
+  return taken;
+}
+
+void Http2Stream::DropInput() {
+  if (!in_.empty()) TakeInput();
+}
+
+void Http2Stream::Fail(const Status& status) {
+  closed_ = true;
+  if (handler_ != nullptr) handler_->OnStreamFailed(status, false);
+}
+
+bool Http2Stream::blocked() const {
+  return out_.size() >= kBlockedBytes || server_->buffered_ >= context_->config->http2.buffer_bytes ||
+         server_->connection_->congested();
+}
+
+bool Http2Stream::congested() const {
+  if (!blocked()) return false;
+  if (!waiting_) {
+    waiting_ = true;
+    server_->waiting_.push_back(const_cast<Http2Stream*>(this));
+  }
+  return true;
+}
+
+void Http2Stream::Append(std::string_view data) {
+  out_.Append(data);
+  server_->buffered_ += data.size();
+  Watch();
+}
+
+// What the codec has announced to come must come.
+void Http2Stream::DropOutput() {
+  Buffer dropped = std::move(out_);
+  out_ = Buffer(&context_->loop->buffers());
+  server_->buffered_ -= dropped.size();
+  if (promised_ > 0) Append(dropped.view().substr(0, promised_));
+}
+
+void Http2Stream::SendInterim(ResponseHead* head) {
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.AddResponse(head, {}, context_->config->forwarded.via, {});
+  server_->codec_->SendInterim(id_, fields.fields());
+  server_->FlushSoon();
+}
+
+void Http2Stream::SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) {
+  head_sent_ = true;
+  out_end_ = end;
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());
+  const bool body = !end || !data.empty();
+  server_->codec_->SendHead(id_, fields.fields(), body);
+  if (body) Append(data);
+  server_->FlushSoon();
+}
+
+void Http2Stream::SendBody(std::string_view data, bool end, std::string_view trailers) {
+  out_end_ = end;
+  out_trailers_.assign(trailers);
+  Append(data);
+  if (deferred_ && (end || !data.empty())) {
+    deferred_ = false;
+    server_->codec_->ResumeBody(id_);
+  }
+  server_->FlushSoon();
+}
+
+// No request that comes by HTTP/2 asks for it.
+void Http2Stream::SwitchProtocols(ResponseHead*, std::string_view, std::string_view) {
+  server_->codec_->Reset(id_, Http2Error::kInternal);
+  server_->FlushSoon();
+}
+
+size_t Http2Stream::SendError(ErrorPage page) {
+  head_sent_ = out_end_ = true;
+  page.close = false;
+  page.head_only = head_request_;
+  const std::string own = std::string(page.fields) + std::string(Hsts());
+  page.fields = own;
+  const std::string text = RenderErrorPage(page);
+  const std::string_view whole = text;
+  const size_t lines = whole.find("\r\n") + 2;
+  const std::string_view body = whole.substr(whole.find("\r\n\r\n") + 4);
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.Status(page.status);
+  fields.AddLines(whole.substr(lines));
+  const bool has_body = !body.empty() || malformed_;
+  server_->codec_->SendHead(id_, fields.fields(), has_body);
+  if (has_body) Append(body);
+  server_->FlushSoon();
+  return body.size();
+}
+
+void Http2Stream::ResumeBody() {
+  // The time in which the backend took nothing was not the client's.
+  if (!body_ended_) BeginBody();
+  if (!delivered_) server_->Mark(this);
+}
+
+void Http2Stream::Finish(bool complete) {
+  handler_ = nullptr;
+  DropInput();
+  if (!complete && !closed_) Cut();
+  server_->Mark(this);
+}
+
+// What has been said is still sent where the client takes it, and an error in place of the end.
+void Http2Stream::Cut() {
+  if (!head_sent_ || blocked()) {
+    DropOutput();
+    server_->codec_->Reset(id_, EndError());
+    return;
+  }
+  cut_ = out_end_ = true;
+  if (deferred_) server_->codec_->ResumeBody(id_);
+  deferred_ = false;
+}
+
+Http2Error Http2Stream::EndError() const {
+  if (malformed_) return Http2Error::kProtocol;
+  return cut_ || !head_sent_ || !out_end_ ? Http2Error::kInternal : Http2Error::kNone;
+}
+
+void Http2Stream::SetDeadline(uint32_t ms) { timer_.Set(context_->loop->now_ns() + MsToNs(ms)); }
+
+void Http2Stream::Watch() {
+  if (!timer_.active()) SetDeadline(context_->config->timeout.request_ms);
+}
+
+void Http2Stream::BeginBody() {
+  rate_.Begin(context_->loop->now_ns(), MsToNs(context_->config->timeout.request_ms));
+  AwaitBody(0);
+}
+
+void Http2Stream::AwaitBody(size_t came) {
+  const uint64_t now = context_->loop->now_ns();
+  uint64_t deadline = now + MsToNs(context_->config->timeout.request_ms);
+  if (const uint64_t rate = context_->config->limits.min_rate_bytes; rate != 0) {
+    rate_.Got(came, rate, now);
+    deadline = std::min(deadline, rate_.deadline_ns());
+  }
+  timer_.Set(deadline);
+}
+
+void Http2Stream::OnTimer(void* self) { static_cast<Http2Stream*>(self)->OnDeadline(); }
+
+void Http2Stream::OnDeadline() {
+  if (closed_) return;
+  const bool moved = progress_ != sent_;
+  progress_ = sent_;
+  if (!out_.empty()) {
+    if (!moved && handler_ != nullptr) {
+      handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "the client does not read"), false);
+      return;
+    }
+    if (!moved) {
+      DropOutput();
+      server_->codec_->Reset(id_, Http2Error::kCancel);
+      server_->FlushSoon();
+      return;
+    }
+  } else if (handler_ != nullptr && !body_ended_ && handler_->WantsBody()) {
+    // Who answers before the whole request has come may never want the rest. And a client whose window is full of what
+    // other streams hold cannot send.
+    const bool may_send = server_->held_ < context_->config->http2.connection_window_bytes / 2;
+    if (may_send && !(head_sent_ && moved)) {
+      handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "the body did not come in time"), !head_sent_);
+      return;
+    }
+  } else if (body_ended_) {
+    return;  // only the backend is waited for
+  }
+  SetDeadline(context_->config->timeout.request_ms);
+}
+
+}  // namespace ub
