@@ -4,8 +4,8 @@
 
 #include "http/authority.h"
 #include "http/char_class.h"
-#include "http/chunked_decoder.h"
 #include "http/char_scan.h"
+#include "http/chunked_decoder.h"
 
 namespace ub {
 namespace {
@@ -163,11 +163,11 @@ ParseOutcome Http2Request::Finish(bool end, const ParseLimits& limits, RequestHe
   }
   text_ += "\r\n";
   HeadCursor cursor;
-  ParseOutcome outcome = ParseRequestHead(text_, cursor, limits, head);
-  if (outcome.verdict == ParseVerdict::kIncomplete || (outcome.verdict == ParseVerdict::kComplete && head->bytes != text_.size())) {
-    outcome = {ParseVerdict::kBad, 400, "ambiguous head"};
+  const ParseOutcome outcome = ParseRequestHead(text_, cursor, limits, head);
+  if (outcome.verdict == ParseVerdict::kBad) return outcome;
+  if (outcome.verdict == ParseVerdict::kIncomplete || head->bytes != text_.size()) {
+    return {ParseVerdict::kBad, 400, "ambiguous head"};
   }
-  if (outcome.verdict != ParseVerdict::kComplete) return outcome;
   if (end && head->content_length > 0) return {ParseVerdict::kBad, 400, "a body was announced and none came"};
   head->minor_version = kHttp2Version;
   return outcome;

@@ -2,7 +2,7 @@
 //
 // What the codec tells of a stream is only noted; Work(), when the codec is not at work, hands it on to the session. So
 // neither is ever called from within the other. Bodies wait here, bounded by the window that we gave (requests) and by
-// congested() (responses). Taken from Http2StreamPool by the connection; worker process; no allocation of its own in
+// congested() (responses). Taken from a pool by the connection; worker process; no allocation of its own in
 // steady state.
 #ifndef UB_HTTP_HTTP2_STREAM_H_
 #define UB_HTTP_HTTP2_STREAM_H_

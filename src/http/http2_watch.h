@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/config.h"
+#include "core/config_http2.h"
 #include "http/http2_codec.h"
 
 namespace ub {

@@ -19,6 +19,7 @@
 #include "client.h"
 #include "core/random.h"
 #include "fake_backend.h"
+#include "h2_load.h"
 #include "load_generator.h"
 #include "proxy.h"
 #include "tunnel.h"
@@ -133,7 +134,7 @@ class Chaos : public testing::Test {
     constexpr std::array<int, 4> kWorkers = {1, 2, 4, 2};
     constexpr std::array<const char*, 5> kAlgorithms = {"round-robin", "least-connections",
                                                         "random", "power-of-two", "ip-hash"};
-    config.Workers(kWorkers[random_.Below(4)]).Listen(main_);
+    config.Workers(kWorkers[random_.Below(4)]).ListenH2c(main_);
     if (random_.Below(2) == 0) config.Listen(passing_);
     config.Set("algorithm", kAlgorithms[random_.Below(5)]);
     config.Set("logging", fmt::format("{{ file: \"{}\" }}", log_));
@@ -285,6 +286,7 @@ TEST_F(Chaos, NothingFailsButWhatAKilledWorkerHeld) {
       LoadOptions{.connections = 3, .first_index = 1000, .most_bytes = 4 << 20, .reconnect = true});
   PassingBy passing(passing_);
   Tunnels tunnels(main_, 3);
+  H2Load http2(main_, 2);
   load_->Start();
   large_->Start();
   const uint64_t steps = Setting("UB_CHAOS_STEPS", 45);
@@ -297,9 +299,10 @@ TEST_F(Chaos, NothingFailsButWhatAKilledWorkerHeld) {
   const LoadReport small = load_->Stop(), large = large_->Stop();
   passing.Stop();
   tunnels.Stop();
+  http2.Stop();
   std::string what;
   for (const auto& [name, count] : done_) what += fmt::format("{} {}, ", count, name);
-  const uint64_t failed = small.failed + large.failed + passing.failed() + tunnels.failed();
+  const uint64_t failed = small.failed + large.failed + passing.failed() + tunnels.failed() + http2.broken();
   fmt::print("chaos: seed {}, {} steps: {}\n", seed_, steps, what);
   fmt::print(
       "chaos: sent {}, answered {}, failed {}; tunnels: {} echoes, {} ended well, {} failed; ",
@@ -307,9 +310,12 @@ TEST_F(Chaos, NothingFailsButWhatAKilledWorkerHeld) {
       tunnels.echoes(), tunnels.ended(), tunnels.failed());
   fmt::print("on an address that comes and goes: answered {}, failed {}\n", passing.answered(),
              passing.failed());
+  fmt::print("chaos: over HTTP/2 answered {}, connections {}, of which {} broken\n", http2.answered(), http2.connections(),
+             http2.broken());
   fmt::print("chaos: {} failed, killed workers held {} connections\n", failed, budget_);
   EXPECT_EQ(small.wrong + large.wrong, 0u) << small.Summary() << "\n" << large.Summary();
   EXPECT_LE(failed, budget_) << small.Summary() << "\n" << large.Summary();
+  EXPECT_EQ(http2.failed(), 0u);
   EXPECT_EQ(once_.repeated(), 0u);
   EXPECT_TRUE(proxy_->WaitIdle());
   const auto workers = static_cast<size_t>(atoi(proxy_->config().values().at("workers").c_str()));
