@@ -89,7 +89,7 @@ TEST_F(Tls, CertificatesByNameAndKindOfKey) {
 }
 
 TEST_F(Tls, TheProtocolIsAgreedUpon) {
-  Proxy proxy(TlsConfigFile(files_, "a").Workers(1).Backend(backend_));
+  Proxy proxy(TlsConfigFile(files_, "a", ", alpn: [ http/1.1 ]").Workers(1).Backend(backend_));
   ASSERT_TRUE(proxy.Start());
   TlsClient both(proxy.endpoint(), {.alpn = "h2,http/1.1"});
   EXPECT_EQ(both.protocol(), "http/1.1");
