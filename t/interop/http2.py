@@ -88,18 +88,19 @@ def http2_uploads_by_curl(setup):
 
 def http2_many_at_once_by_curl(setup):
     with Front(setup) as ub:
-        for *options, url in ub.urls("/medium"):
-            out = [part for n in range(50) for part in (url + f"?{n}", "-o", os.path.join(setup.dir, f"parallel-{n}"))]
-            run(["curl", "-sS", "-Z", "--parallel-max", "50", *options, *out])
-            for n in range(50):
-                with open(os.path.join(setup.dir, f"parallel-{n}"), "rb") as got:
-                    check(got.read() == setup.files["medium"], f"transfer {n} differs")
+        # With prior knowledge curl 7.88 fails at this, whoever the server is.
+        *options, url = ub.urls("/medium")[1]
+        out = [part for n in range(50) for part in (url + f"?{n}", "-o", os.path.join(setup.dir, f"parallel-{n}"))]
+        run(["curl", "-sS", "-Z", "--parallel-max", "50", *options, *out])
+        for n in range(50):
+            with open(os.path.join(setup.dir, f"parallel-{n}"), "rb") as got:
+                check(got.read() == setup.files["medium"], f"transfer {n} differs")
 
 
 def http2_by_nghttp(setup):
     with Front(setup) as ub:
         for url in (f"http://127.0.0.1:{ub.h2c}", f"https://127.0.0.1:{ub.tls}"):
-            trace = run(["nghttp", "-nvu", "-t", "20", url + "/medium", url + "/small"]).stdout.decode()
+            trace = run(["nghttp", "-nv", "-t", "20", url + "/medium", url + "/small"]).stdout.decode(errors="replace")
             check(trace.count(":status: 200") == 2, trace[-3000:])
             check("SETTINGS_NO_RFC7540_PRIORITIES(0x09):1" in trace, trace[-3000:])
             check("GOAWAY" not in re.sub(r"send GOAWAY", "", trace), trace[-3000:])
