@@ -220,7 +220,7 @@ constexpr ConfigKey kKeys[] = {
      .meaning = "bytes of responses' bodies that may wait for a connection's client", .unit = "bytes"},
     {.path = "http2.header_list_bytes", .type = KeyType::kSize,
      .field = UB_FIELD(http2.header_list_bytes), .min = 4096, .max = 16777216,
-     .meaning = "the size of a request head, with 32 bytes more a field; four times as much closes the connection",
+     .meaning = "the size of a head, 32 bytes more a field; 4 times as much closes the connection",
      .unit = "bytes"},
     {.path = "http2.max_continuations", .type = KeyType::kInt, .field = UB_FIELD(http2.max_continuations),
      .min = 1, .max = 1000, .meaning = "CONTINUATION frames in one head"},

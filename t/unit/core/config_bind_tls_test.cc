@@ -53,10 +53,23 @@ TEST(ConfigBindTls, TlsTakesACertificate) {
   EXPECT_EQ(result.config.listen.at(0).text, "1.2.3.4:443");
 }
 
-TEST(ConfigBindTls, OnlyTlsMayStandBehindAnAddress) {
+TEST(ConfigBindTls, Http2IsOnBothWaysOrOff) {
+  const BindResult h2c = BindYaml("listen: [ \"1.2.3.4:80 h2c\", \"unix:/a b h2c\", \"[::1]:1\" ]\nbackends: [ \"a:1\" ]\n");
+  EXPECT_EQ(Lines(h2c.problems), "");
+  ASSERT_EQ(h2c.config.listen.size(), 3u);
+  EXPECT_TRUE(h2c.config.listen[0].h2c && h2c.config.listen[1].h2c && !h2c.config.listen[2].h2c);
+  EXPECT_EQ(h2c.config.listen[0].text, "1.2.3.4:80");
+  EXPECT_EQ(h2c.config.listen[1].text, "unix:/a b");
+  EXPECT_EQ(Lines(BindYaml("listen: [ \"1.2.3.4:80 h2c\" ]\nhttp2: { enabled: false }\nbackends: [ \"a:1\" ]\n").problems),
+            "t:1:9: listen: 1.2.3.4:80 h2c: http2.enabled is false");
+  EXPECT_EQ(Lines(BindYaml("tls: { alpn: [ h2 ] }\nhttp2: { enabled: false }\nbackends: [ \"a:1\" ]\n").problems),
+            "t:1:14: tls.alpn: nothing but h2, and http2.enabled is false");
+}
+
+TEST(ConfigBindTls, OnlyTlsAndH2cMayStandBehindAnAddress) {
   const BindResult result = BindYaml("listen: [ \"1.2.3.4:443 tsl\", \"unix:/a tls\", \"[::1]:1  tls\" ]\n"
                                      "tls: { certificates: [ /c ] }\nbackends: [ \"a:1\" ]\n");
-  EXPECT_EQ(Lines(result.problems), "t:1:11: listen: unknown word \"tsl\" behind the address (tls is possible)");
+  EXPECT_EQ(Lines(result.problems), "t:1:11: listen: unknown word \"tsl\" behind the address (tls and h2c are possible)");
   ASSERT_EQ(result.config.listen.size(), 2u);
   for (const ListenConfig& listen : result.config.listen) EXPECT_TRUE(listen.tls) << listen.text;
   EXPECT_EQ(result.config.listen[0].text, "unix:/a");

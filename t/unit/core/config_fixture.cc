@@ -122,6 +122,7 @@ Config UnusualConfig() {
            true,
            88,
            "/c/first.ocsp"};
+  c.http2 = {false, 34, 2048, 65536, 65537, 4097, 35, 101, 36, 37, 38, 39, 40, 41};
   c.backend_tls = {true, false, "/c/backends.pem", "b.example", {"/c/own.pem", "/c/own.key", "", "", "", ""}, ""};
   c.logging = {LogLevel::kDebug, "/var/log/e.log", "stdout", "json"};
   c.admin = {false, "unix:/run/a.sock", 31, true, "hunter2", false, true, "/var/lib/s"};
