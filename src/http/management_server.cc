@@ -137,7 +137,6 @@ class ManagementServer::Client final : public ConnectionHandler {
 
   // Takes requests from what was read, one after another.
   void Process() {
-    // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): a pointer that was moved from is compared first
     while (connection_ != nullptr && !connection_->congested()) {
       if (state_ == State::kHead && !TakeHead()) return;
       if (state_ != State::kBody || !TakeBody()) return;

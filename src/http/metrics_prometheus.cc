@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <iterator>
 
 #include "http/metrics_json.h"
@@ -55,7 +56,7 @@ class Writer {
     const std::string_view comma = labels.empty() ? "" : ",";
     for (const double bound : kBounds) {
       Put("{}_bucket{{{}{}le=\"{}\"}} {}\n", name_, labels, comma, bound,
-          times.CountWithin(static_cast<uint64_t>(bound * 1e9 + 0.5)));
+          times.CountWithin(static_cast<uint64_t>(std::llround(bound * 1e9))));
     }
     Put("{}_bucket{{{}{}le=\"+Inf\"}} {}\n", name_, labels, comma, times.count());
     const std::string braces = labels.empty() ? "" : fmt::format("{{{}}}", labels);

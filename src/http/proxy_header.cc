@@ -9,6 +9,7 @@
 namespace ub {
 namespace {
 
+// NOLINTNEXTLINE(misc-unused-using-decls): it is used, in a literal
 using std::string_view_literals::operator""sv;
 
 constexpr std::string_view kPrefix1 = "PROXY ";

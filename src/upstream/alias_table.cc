@@ -20,6 +20,7 @@ AliasTable::AliasTable(std::span<const ViewEntry> entries) : columns_(entries.si
     const uint32_t low = small.back();
     const uint32_t high = large.back();  // below the mean there is one, so above or at it there is one too
     small.pop_back();
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): every weight is at least 1
     columns_[low] = {static_cast<uint32_t>((static_cast<unsigned __int128>(share[low]) << 32) / total), high};
     share[high] -= total - share[low];
     if (share[high] < total) {

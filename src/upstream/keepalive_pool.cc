@@ -135,6 +135,7 @@ void KeepalivePool::Close(std::unique_ptr<BackendConnection> connection) {
 
 void KeepalivePool::Trim(Slot* slot) {
   const uint32_t allowed = Allowed(*slot);
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): Unlink has moved slot->oldest on
   while (slot->idle > allowed) Close(Unlink(slot->oldest));
 }
 

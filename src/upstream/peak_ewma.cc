@@ -47,6 +47,7 @@ void PeakEwma::Record(std::atomic<uint64_t>& word, uint64_t response_ns, uint64_
       // No time has passed, so a lower sample has no weight yet: the next one after the tick speaks for it.
       if (peak_only || age == 0) return;
       const double left = Left(age);
+      // NOLINTNEXTLINE(bugprone-incorrect-roundings): never negative, and below 2^32
       next = static_cast<uint64_t>(static_cast<double>(value) * left + static_cast<double>(sample) * (1 - left) + 0.5);
       // At least one unit down: a tick's share of a small difference would be rounded to nothing for ever.
       if (sample < value) next = std::min(next, value - 1);

@@ -70,6 +70,7 @@ Status Resolver::Ask(std::vector<std::string> hosts) {
   return Status::Ok();
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the thread's own copies
 void Resolver::Run(std::shared_ptr<Shared> shared, LookUp look_up) {
   std::unique_lock lock(shared->mutex);
   for (;;) {

@@ -36,6 +36,7 @@ SmoothSchedule::SmoothSchedule(std::span<const ViewEntry> entries, uint64_t phas
   uint32_t divisor = 0;
   for (const ViewEntry& entry : entries) divisor = std::gcd(divisor, entry.weight);
   for (const ViewEntry& entry : entries) {
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): every weight is at least 1
     weights_.push_back(entry.weight / divisor);
     cycle_ += weights_.back();
   }
