@@ -109,8 +109,6 @@ bool ImportHaproxyBindTls(HaproxyImport* import, const HaproxyLine& line, size_t
     MinVersion(import, line, "TLSv1.3");
   } else if (word == "no-tls-tickets") {
     draft.SetBool("tls.session_tickets", false, line.at);
-  } else if (word == "alpn" && value.find("h2") != std::string_view::npos) {
-    import->Remark(line, "HTTP/2 is not carried over");
   }
   return true;
 }

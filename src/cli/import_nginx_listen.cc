@@ -8,7 +8,12 @@
 namespace ub {
 namespace {
 
-void AddListen(NginxImport* import, const NginxDirective& listen, std::string address, bool tls) {
+// What a listener's clients may speak besides HTTP/1.
+struct ListenProtocols {
+  bool tls = false, http2 = false;
+};
+
+void AddListen(NginxImport* import, const NginxDirective& listen, std::string address, const ListenProtocols& spoken) {
   if (!address.starts_with("unix:")) {
     const size_t colon = address.rfind(':');
     const bool alone = address.find_first_not_of("0123456789") == std::string::npos;
@@ -26,24 +31,26 @@ void AddListen(NginxImport* import, const NginxDirective& listen, std::string ad
   if (const Result<Endpoint> endpoint = ParseEndpoint(address, false); !endpoint) {
     return import->draft->Fault(listen.at, "listen: " + endpoint.error().detail());
   }
-  if (tls) return import->draft->AddTlsListener(address, listen.at);
+  // By TLS it is agreed upon, whether it is asked for here or not.
+  if (spoken.tls) return import->draft->AddTlsListener(address, listen.at);
+  if (spoken.http2) address += " h2c";
   import->draft->Add("listen", std::move(address), listen.at);
 }
 
 // False: the listener is not taken.
 bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::string& word,
-                bool* tls) {
+                ListenProtocols* spoken) {
   if (word == "quic") {
     import->Remark(listen, "QUIC is not spoken: left out");
     return false;
   }
   if (word == "ssl") {
-    *tls = true;
+    spoken->tls = true;
   } else if (word == "proxy_protocol") {
     import->accepts_proxy = true;
     import->accepts_at = listen.at;
-  } else if (word == "http2" || word == "spdy") {
-    import->Remark(listen, "HTTP/2 is not carried over");
+  } else if (word == "http2") {
+    spoken->http2 = true;
   }
   return true;  // the others are about the socket: default_server, backlog=…, reuseport
 }
@@ -52,10 +59,11 @@ bool ListenWord(NginxImport* import, const NginxDirective& listen, const std::st
 
 void ImportNginxListen(NginxImport* import, const NginxDirective& listen, bool tls) {
   if (listen.size() == 0) return import->draft->Fault(listen.at, "listen needs an address");
+  ListenProtocols spoken{.tls = tls};
   for (size_t i = 1; i < listen.size(); ++i) {
-    if (!ListenWord(import, listen, listen.arg(i), &tls)) return;
+    if (!ListenWord(import, listen, listen.arg(i), &spoken)) return;
   }
-  AddListen(import, listen, listen.arg(0), tls);
+  AddListen(import, listen, listen.arg(0), spoken);
 }
 
 }  // namespace ub
