@@ -188,12 +188,8 @@ void Http1Server::BeginHead() {
 }
 
 void Http1Server::AwaitHead(size_t came) {
-  uint64_t deadline = exchange_->head_end_ns;
-  if (const uint64_t rate = config().limits.min_rate_bytes; rate != 0) {
-    exchange_->rate.Got(came, rate, context_->loop->now_ns());
-    deadline = std::min(deadline, exchange_->rate.deadline_ns());
-  }
-  connection_->SetDeadline(deadline);
+  connection_->SetDeadline(exchange_->rate.Await(came, config().limits.min_rate_bytes, context_->loop->now_ns(),
+                                                 exchange_->head_end_ns));
 }
 
 void Http1Server::BeginBody() {
@@ -203,12 +199,8 @@ void Http1Server::BeginBody() {
 
 void Http1Server::AwaitBody(size_t came) {
   const uint64_t now = context_->loop->now_ns();
-  uint64_t deadline = now + MsToNs(config().timeout.request_ms);
-  if (const uint64_t rate = config().limits.min_rate_bytes; rate != 0) {
-    exchange_->rate.Got(came, rate, now);
-    deadline = std::min(deadline, exchange_->rate.deadline_ns());
-  }
-  connection_->SetDeadline(deadline);
+  connection_->SetDeadline(exchange_->rate.Await(came, config().limits.min_rate_bytes, now,
+                                                 now + MsToNs(config().timeout.request_ms)));
 }
 
 }  // namespace ub

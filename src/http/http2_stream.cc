@@ -266,12 +266,8 @@ void Http2Stream::BeginBody() {
 
 void Http2Stream::AwaitBody(size_t came) {
   const uint64_t now = context_->loop->now_ns();
-  uint64_t deadline = now + MsToNs(context_->config->timeout.request_ms);
-  if (const uint64_t rate = context_->config->limits.min_rate_bytes; rate != 0) {
-    rate_.Got(came, rate, now);
-    deadline = std::min(deadline, rate_.deadline_ns());
-  }
-  timer_.Set(deadline);
+  timer_.Set(rate_.Await(came, context_->config->limits.min_rate_bytes, now,
+                         now + MsToNs(context_->config->timeout.request_ms)));
 }
 
 void Http2Stream::OnTimer(void* self) { static_cast<Http2Stream*>(self)->OnDeadline(); }

@@ -27,6 +27,12 @@ class RateWatch {
     const uint64_t counted = std::min(bytes, rate * kGraceNs / kNsPerSecond + 1);
     deadline_ns_ = std::min(deadline_ns_ + counted * kNsPerSecond / rate, now_ns + grace_ns_);
   }
+  // The same, and until when more must come: `limit_ns`, or before that where `rate` (0: none is asked for) says so.
+  uint64_t Await(uint64_t bytes, uint64_t rate, uint64_t now_ns, uint64_t limit_ns) {
+    if (rate == 0) return limit_ns;
+    Got(bytes, rate, now_ns);
+    return std::min(limit_ns, deadline_ns_);
+  }
   // When the credit is used up, should nothing more come.
   uint64_t deadline_ns() const { return deadline_ns_; }
 

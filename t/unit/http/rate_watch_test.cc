@@ -29,6 +29,15 @@ TEST(RateWatch, ASenderAtTheRateGoesOnForEverAndASlowerOneDoesNot) {
   }
 }
 
+TEST(RateWatch, AwaitsUntilTheLimitOrTheEndOfTheCreditWhateverIsSooner) {
+  RateWatch watch;
+  watch.Begin(0, 60 * kSecond);
+  EXPECT_EQ(watch.Await(0, 0, kSecond, 60 * kSecond), 60 * kSecond) << "no rate is asked for";
+  EXPECT_EQ(watch.Await(0, 100, kSecond, 60 * kSecond), 5 * kSecond);
+  EXPECT_EQ(watch.Await(100, 100, kSecond, 60 * kSecond), 6 * kSecond);
+  EXPECT_EQ(watch.Await(0, 100, kSecond, 2 * kSecond), 2 * kSecond);
+}
+
 TEST(RateWatch, FastBytesOfLongAgoDoNotPayForSilence) {
   RateWatch watch;
   watch.Begin(0, 60 * kSecond);
