@@ -265,9 +265,11 @@ endif
 
 # What the slots need and no more, so that it is built in a minute.
 S := $(O)/tsan
-tsan_sources := $(sort $(wildcard $(foreach name,clock config log rate_table shm_segment status,$(srcdir)/src/core/$(name).cc)) \
-	$(filter-out $(foreach name,controller controller_changes runtime_state health_checker keepalive_pool resolver,%/$(name).cc) %/health_probe_tcp.cc, \
-	$(wildcard $(srcdir)/src/upstream/*.cc)) $(srcdir)/t/support/slot_hammer.cc $(wildcard $(srcdir)/t/tsan/*.cc))
+tsan_names := $(addprefix core/,clock config log rate_table shm_segment status) \
+	$(addprefix upstream/,alias_table backend_table backend_view balance_* balancer candidates circuit_breaker health_state peak_ewma \
+	smooth_schedule upstream_group)
+tsan_sources := $(sort $(wildcard $(patsubst %,$(srcdir)/src/%.cc,$(tsan_names)) $(srcdir)/t/tsan/*.cc)) \
+	$(srcdir)/t/support/slot_hammer.cc
 tsan_compile = $(CXX) $(includes) $(UB_LIB_CFLAGS) $(UB_DEFINES) $(CPPFLAGS) -std=c++20 $(warnings) -O1 -g -pthread \
 	-fsanitize=thread -fno-omit-frame-pointer
 $(eval $(call stamp,$(S)/compile.flags,$$(tsan_compile)))
