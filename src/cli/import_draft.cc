@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <climits>
 #include <optional>
 #include <set>
 #include <utility>
@@ -109,7 +110,7 @@ void ImportDraft::AddCertificate(const std::string& certificate, const std::stri
                           path.starts_with("engine:");
     if (!indirect && path.find_first_of(" \t,") == std::string::npos) continue;
     Remark(at, fmt::format("\"{}\" is not a fixed path without blanks and commas: left out",
-                           ImportText(path)));
+                           ImportText(path, PATH_MAX)));
     return;
   }
   Add("tls.certificates", key.empty() || key == certificate ? certificate : certificate + " " + key,
