@@ -178,7 +178,7 @@ TEST(ChunkedDecoder, ExtensionsAreBoundedByTheMessage) {
   EXPECT_EQ(Feed(bytes + "0;\r\n\r\n", WholeCut(bytes.size() + 6), &decoder), "bad");
 }
 
-// RFC 9440 section 4: nobody but us may say them.
+// RFC 9440 section 2.4: nobody but us may say them.
 TEST(ChunkedDecoder, ATrailerSaysNothingOfTheClientsCertificate) {
   for (const std::string name : {"Client-Cert", "client_cert", "Client-Cert-Chain", "X-Client-Verify", "x-client-subject",
                                  "X-Client-Fingerprint"}) {
