@@ -186,6 +186,12 @@ void Worker::OnChannel(void* self, unsigned) {
   auto* worker = static_cast<Worker*>(self);
   for (;;) {
     auto message = worker->child_->channel.Receive();
+    if (!message && message.error().code() == StatusCode::kExhausted) {
+      // Its descriptors had no room here, and it is lost: nearly always a configuration, whose reload has then failed. To
+      // take that for the master's end would have new clients refused everywhere.
+      worker->Acknowledge(message.error().detail());
+      continue;
+    }
     if (!message) {
       // The master is gone: finish what is under way and leave, so that nobody holds the port as an orphan.
       worker->channel_watcher_.Unwatch();
