@@ -173,7 +173,7 @@ bool Connection::Write(std::span<const iovec> pieces) {
     Keep(pieces, 0);
     return true;
   }
-  const IoResult result = transport_->Write(fd_.get(), pieces.data(), static_cast<int>(pieces.size()), false);
+  const IoResult result = transport_->Write(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
   if (result.state == IoState::kError) {
     write_error_ = static_cast<int16_t>(result.error);
     readable_ = true;
@@ -200,7 +200,7 @@ void Connection::Keep(std::span<const iovec> pieces, size_t skip) {
 bool Connection::Flush() {
   while (congested()) {
     const iovec piece{unsent_->data(), unsent_->size()};
-    const IoResult result = transport_->Write(fd_.get(), &piece, 1, false);
+    const IoResult result = transport_->Write(fd_.get(), &piece, 1);
     if (result.state == IoState::kWouldBlock) return true;
     if (result.state == IoState::kError) {
       // The owner learns it from its next write, or from the read that fails with the same cause.

@@ -34,9 +34,11 @@ class Timer final : public LoopClient {
   void* const arg_;
 };
 
+// The deadlines of a loop's clients: what LoopClient::SetTimer works on. A binary heap by time.
 class TimerQueue {
  public:
   explicit TimerQueue(EventLoop* loop) : loop_(loop) {}
+  // Once, when the loop has its event base, and before that is freed: no timer fires any more.
   void Start();
   void Close();
 

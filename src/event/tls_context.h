@@ -1,7 +1,7 @@
-// What a worker needs to speak TLS with its clients: the certificates, and which of them answers to
-// which name.
+// What it takes to speak TLS: with clients, the certificates and which of them answers to which name;
+// with backends, whom to believe.
 //
-// Built by each worker from the configuration, whose master has read and checked the files
+// Built by each process that speaks it from the configuration, whose master has read and checked the files
 // (InspectTls); immutable, replaced as a whole at a reload. Connections hold the one that they
 // began with. Building takes about a millisecond a certificate.
 #ifndef UB_EVENT_TLS_CONTEXT_H_
@@ -34,6 +34,7 @@ class TlsServerContext : public std::enable_shared_from_this<TlsServerContext> {
 // What it takes to speak TLS with backends: whom to believe, and who we are. As above, in workers and in the controller.
 class TlsClientContext : public std::enable_shared_from_this<TlsClientContext> {
  public:
+  // Error kConfig, its text beginning with the key at fault.
   static Result<std::shared_ptr<const TlsClientContext>> Create(const BackendTlsConfig& config);
   virtual ~TlsClientContext() = default;
   // The client's side of one connection to `name` (a DNS name or an IP address), which the server must prove to have, unless

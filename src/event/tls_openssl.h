@@ -53,8 +53,8 @@ std::vector<X509Ptr> ParseCertificates(std::string_view pem);
 // Seconds since 1970 at which it expires.
 int64_t ExpiresAt(const X509* certificate);
 
-// What every context is set to, whatever certificates it has. Not OK: kConfig, beginning with the
-// key at fault.
+// What every context is set to, whatever certificates it has. Empty, or what is wrong, beginning
+// with the key at fault: "tls.ciphers: …".
 std::string ApplyTlsSettings(const TlsConfig& config, SSL_CTX* context);
 
 }  // namespace ub

@@ -22,7 +22,7 @@ class TlsTransport final : public Transport {
 
   IoResult Handshake(int fd) override;
   IoResult Read(int fd, char* data, size_t capacity) override;
-  IoResult Write(int fd, const iovec* pieces, int count, bool more) override;
+  IoResult Write(int fd, const iovec* pieces, int count) override;
   bool ShutdownWrite(int fd) override;
   void Farewell(int fd) override;
   bool AtEnd(int fd) override;
@@ -189,7 +189,7 @@ IoResult TlsTransport::WriteSome(const char* data, size_t size) {
   return failure.state == IoState::kEof ? IoResult{IoState::kError, EPIPE, 0} : failure;
 }
 
-IoResult TlsTransport::Write(int fd, const iovec* pieces, int count, bool) {
+IoResult TlsTransport::Write(int fd, const iovec* pieces, int count) {
   Begin(fd);
   write_wants_read_ = false;
   // Small pieces go out in one record. One thread a process has TLS.

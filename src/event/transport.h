@@ -35,8 +35,8 @@ class Transport {
   virtual IoResult Handshake(int /*fd*/) { return {}; }
   // At most `capacity` bytes into `data`. One system call.
   virtual IoResult Read(int fd, char* data, size_t capacity) = 0;
-  // As much as the descriptor takes of `pieces`, in order. `more`: other bytes follow soon, do not push.
-  virtual IoResult Write(int fd, const iovec* pieces, int count, bool more) = 0;
+  // As much as the descriptor takes of `pieces`, in order.
+  virtual IoResult Write(int fd, const iovec* pieces, int count) = 0;
   // Ends the sending direction. False: call again when the socket takes more.
   virtual bool ShutdownWrite(int fd) = 0;
   // The connection is about to be closed, whole: says so to the peer, where the protocol has a word for it.

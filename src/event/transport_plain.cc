@@ -23,14 +23,14 @@ class Plain final : public Transport {
     }
   }
 
-  IoResult Write(int fd, const iovec* pieces, int count, bool more) override {
+  IoResult Write(int fd, const iovec* pieces, int count) override {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces);
     message.msg_iovlen = static_cast<size_t>(count);
-    const int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
     for (;;) {
       // For one piece the kernel has a shorter way, without a list to fetch.
-      const ssize_t n = count == 1 ? send(fd, pieces->iov_base, pieces->iov_len, flags) : sendmsg(fd, &message, flags);
+      const ssize_t n = count == 1 ? send(fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                                   : sendmsg(fd, &message, MSG_NOSIGNAL);
       if (n >= 0) return {IoState::kOk, 0, static_cast<size_t>(n)};
       if (errno != EINTR) return FromErrno();
     }

@@ -205,14 +205,14 @@ std::optional<ManagementResponse> AdminApi::Reload(const ManagementRequest& requ
   const uint64_t ticket = next_ticket_++;
   if (Status status = host_->RequestReload(ticket, reset); !status.ok()) return Envelope(503, status.detail());
   LogChange(request, reset ? "reload, dropping what was changed at run time" : "reload");
-  reloads_[ticket] = {request.exchange, std::string(request.peer)};
+  reloads_[ticket] = request.exchange;
   return std::nullopt;
 }
 
 std::optional<AdminApi::ReloadAnswer> AdminApi::OnReloadResult(uint64_t ticket, std::string_view errors) {
   const auto at = reloads_.find(ticket);
   if (at == reloads_.end()) return std::nullopt;
-  const uint64_t exchange = at->second.exchange;
+  const uint64_t exchange = at->second;
   reloads_.erase(at);
   if (errors.empty()) {
     return ReloadAnswer{exchange, Envelope(200, "the new configuration is in force",

@@ -31,11 +31,11 @@ class AdminApi {
   ManagementResponse ConfigInForce(const ManagementRequest& request);
   // The answer comes with the master's: OnReloadResult. A value: it was refused at once.
   std::optional<ManagementResponse> Reload(const ManagementRequest& request);
-  // nullopt: nobody waits for that ticket.
   struct ReloadAnswer {
     uint64_t exchange;
     ManagementResponse response;
   };
+  // `errors`: a line each; empty: it is in force. nullopt: nobody waits for that ticket.
   std::optional<ReloadAnswer> OnReloadResult(uint64_t ticket, std::string_view errors);
 
  private:
@@ -43,12 +43,8 @@ class AdminApi {
   // The backend as it is now, for an answer's data; null where it is gone.
   Json Shown(std::string_view address) const;
 
-  struct Pending {
-    uint64_t exchange;
-    std::string peer;
-  };
   ManagementHost* const host_;
-  std::map<uint64_t, Pending> reloads_;
+  std::map<uint64_t, uint64_t> reloads_;  // exchanges that wait, by their tickets
   uint64_t next_ticket_ = 1;
 };
 

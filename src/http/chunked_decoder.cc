@@ -5,6 +5,7 @@
 
 #include "http/char_class.h"
 #include "http/char_scan.h"
+#include "http/client_certificate.h"
 #include "http/headers.h"
 
 namespace ub {
@@ -78,7 +79,8 @@ bool IsDropped(std::string_view name) {
 
 TrailerVerdict JudgeTrailer(std::string_view name) {
   if (IsRefused(name)) return TrailerVerdict::kRefused;
-  return IsDropped(name) ? TrailerVerdict::kDropped : TrailerVerdict::kPassed;
+  // What a backend is told of a client's certificate is ours to say, in the head or nowhere.
+  return IsDropped(name) || IsClientCertificateField(name) ? TrailerVerdict::kDropped : TrailerVerdict::kPassed;
 }
 
 ChunkedDecoder::Step ChunkedDecoder::Fail(const char* why) {

@@ -103,7 +103,9 @@ std::string HttpDate() {
 std::string_view ReasonPhrase(uint16_t status) {
   switch (status) {
     case 200: return "OK";
+    case 308: return "Permanent Redirect";
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";

@@ -65,7 +65,7 @@ bool ListHasToken(std::string_view list, std::string_view token);
 const HeaderField* FindHeader(const HeaderList& headers, HeaderId id);
 const HeaderField* FindHeader(const HeaderList& headers, std::string_view name);
 
-// Characters of RFC 9110 tokens, and of field values (VCHAR, blank, tab, obs-text).
+// Whether it is a token (RFC 9110 section 5.6.2), such as a method or a field name; nothing is none.
 bool IsToken(std::string_view text);
 
 }  // namespace ub

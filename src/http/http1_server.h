@@ -5,7 +5,6 @@
 #ifndef UB_HTTP_HTTP1_SERVER_H_
 #define UB_HTTP_HTTP1_SERVER_H_
 
-#include <list>
 #include <memory>
 
 #include "core/prefetch.h"

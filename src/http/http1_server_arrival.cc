@@ -161,6 +161,7 @@ bool Http1Server::ReadProxyHead() {
     return false;
   }
   SetDeadline(config().timeout.idle_ms);
+  GiveExchange();  // an idle connection holds none
   return true;
 }
 

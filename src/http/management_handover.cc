@@ -16,14 +16,13 @@ bool IsManagementPath(std::string_view target) {
   return path.starts_with("/admin/") || path.starts_with("/dashboard/");
 }
 
-bool SendHandover(int to, int client_fd, std::string_view head, std::string_view rest) {
-  if (to < 0 || head.size() + rest.size() > kMaxHandoverBytes) return false;
-  iovec pieces[2] = {{const_cast<char*>(head.data()), head.size()},
-                     {const_cast<char*>(rest.data()), rest.size()}};
+bool SendHandover(int to, int client_fd, std::string_view input) {
+  if (to < 0 || input.size() > kMaxHandoverBytes) return false;
+  iovec piece{const_cast<char*>(input.data()), input.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
-  message.msg_iov = pieces;
-  message.msg_iovlen = 2;
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   cmsghdr* const rights = CMSG_FIRSTHDR(&message);

@@ -6,7 +6,6 @@
 #ifndef UB_HTTP_MANAGEMENT_HANDOVER_H_
 #define UB_HTTP_MANAGEMENT_HANDOVER_H_
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,9 +19,11 @@ inline constexpr size_t kMaxHandoverBytes = 192 * 1024;
 // True for the paths that the management address serves.
 bool IsManagementPath(std::string_view target);
 
-// False: it cannot be taken now (the controller has not kept up), or there is no way.
-bool SendHandover(int to, int client_fd, std::string_view head, std::string_view rest);
-// The next one that waits, if one does; its bytes in *input.
+// Worker. `to`: the worker's end of the socketpair, -1 where there is none. `input`: what was read of the client, at most
+// kMaxHandoverBytes. The descriptor is copied: the caller closes its own. False: it cannot be taken now (the controller has
+// not kept up), or there is no way.
+bool SendHandover(int to, int client_fd, std::string_view input);
+// Controller. The next one that waits, if one does; its bytes in *input.
 UniqueFd ReceiveHandover(int from, std::string* input);
 
 }  // namespace ub

@@ -154,8 +154,8 @@ class ManagementServer::Client final : public ConnectionHandler {
     cursor_ = HeadCursor();
     close_ = main_port_ || !head_.keep_alive;
     head_only_ = head_.method == Method::kHead;
-    if (head_.method == Method::kConnect || head_.target.empty() || head_.target[0] != '/') {
-      Send(Refusal(400, "this is no proxy"), true);
+    if (!head_.target.starts_with('/')) {  // OPTIONS * (CONNECT was refused with the head)
+      Send(Refusal(400, "the request target is no path"), true);
       return false;
     }
     if (head_.body == BodyKind::kLength && head_.content_length > kMaxBody) {

@@ -59,6 +59,16 @@ Json WorkerJson(const WorkerMetrics& worker) {
           {"memory_bytes", worker.memory_bytes}};
 }
 
+// Days are whole ones, and below zero once the certificate has expired.
+Json CertificatesJson(const std::vector<CertificateEnd>& certificates) {
+  Json list = Json::array();
+  for (const CertificateEnd& each : certificates) {
+    list.push_back({{"file", each.file}, {"name", each.name}, {"expires_unix_seconds", each.unix_seconds},
+                    {"days_to_expiry", DaysUntil(each.unix_seconds)}});
+  }
+  return list;
+}
+
 }  // namespace
 
 int64_t DaysUntil(int64_t unix_seconds) {
@@ -88,16 +98,6 @@ Json BackendJson(const BackendMetrics& backend) {
               {"bytes_received", backend.bytes_received}};
   PutTimes(backend.times, &out);
   return out;
-}
-
-// Days are whole ones, and below zero once the certificate has expired.
-Json CertificatesJson(const std::vector<CertificateEnd>& certificates) {
-  Json list = Json::array();
-  for (const CertificateEnd& each : certificates) {
-    list.push_back({{"file", each.file}, {"name", each.name}, {"expires_unix_seconds", each.unix_seconds},
-                    {"days_to_expiry", DaysUntil(each.unix_seconds)}});
-  }
-  return list;
 }
 
 Json MetricsJson(const MetricsSnapshot& snapshot, std::string_view algorithm) {

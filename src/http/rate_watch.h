@@ -23,8 +23,8 @@ class RateWatch {
   }
   // `bytes` came; `rate` is in bytes a second, not 0.
   void Got(uint64_t bytes, uint64_t rate, uint64_t now_ns) {
-    // What `grace_ns_` is worth caps the product below, so that it cannot overflow.
-    const uint64_t counted = std::min(bytes, rate * kGraceNs / kNsPerSecond + 1);
+    // More than the grace is worth counts as no more, so that the product below does not overflow.
+    const uint64_t counted = std::min(bytes, kGraceNs / kNsPerSecond * rate + 1);
     deadline_ns_ = std::min(deadline_ns_ + counted * kNsPerSecond / rate, now_ns + grace_ns_);
   }
   // The same, and until when more must come: `limit_ns`, or before that where `rate` (0: none is asked for) says so.

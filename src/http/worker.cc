@@ -104,19 +104,21 @@ void Worker::TurnBegins() {
 }
 
 Status Worker::LoadCertificates(const Config& config) {
-  bool changed = false;
-  if (Status status = context_.security.Configure(config, &changed); !status.ok()) return status;
-  if (changed) pool_.Renew();
+  std::shared_ptr<const TlsServerContext> tls = context_.tls;
   if (config.tls.certificates.empty()) {
-    context_.tls = nullptr;
+    tls = nullptr;
   } else if (context_.tls == nullptr || config.tls != context_.config->tls ||
              config.http2.enabled != context_.config->http2.enabled) {
     TlsConfig wanted = config.tls;
     if (!config.http2.enabled) std::erase(wanted.alpn, "h2");
-    auto tls = TlsServerContext::Create(wanted, &child_->shm->header());
-    if (!tls) return tls.error();
-    context_.tls = std::move(*tls);
+    auto made = TlsServerContext::Create(wanted, &child_->shm->header());
+    if (!made) return made.error();
+    tls = std::move(*made);
   }
+  bool changed = false;
+  if (Status status = context_.security.Configure(config, &changed); !status.ok()) return status;
+  if (changed) pool_.Renew();
+  context_.tls = std::move(tls);
   return Status::Ok();
 }
 
@@ -184,6 +186,12 @@ void Worker::OnChannel(void* self, unsigned) {
   auto* worker = static_cast<Worker*>(self);
   for (;;) {
     auto message = worker->child_->channel.Receive();
+    if (!message && message.error().code() == StatusCode::kExhausted) {
+      // Its descriptors had no room here, and it is lost: nearly always a configuration, whose reload has then failed. To
+      // take that for the master's end would have new clients refused everywhere.
+      worker->Acknowledge(message.error().detail());
+      continue;
+    }
     if (!message) {
       // The master is gone: finish what is under way and leave, so that nobody holds the port as an orphan.
       worker->channel_watcher_.Unwatch();

@@ -43,7 +43,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   void Handle(Message message);
   void TakeConfig(UniqueFd memfd, uint64_t generation);
   void Configure();
-  // Certificates for `config`, where they are not those that there are already.
+  // Certificates for `config`, where they are not those that there are already. Not OK: all is as it was.
   Status LoadCertificates(const Config& config);
   void FollowOwners();
   void RemoveSockets(const Message& message);

@@ -184,7 +184,7 @@ TEST_F(TlsContextTest, BytesGoBothWaysWhateverTheirPieces) {
         at += part.size();
       }
       while (!pieces.empty() && pieces.front().iov_len == 0) pieces.erase(pieces.begin());
-      const IoResult result = server_->Write(ours_.get(), pieces.data(), static_cast<int>(pieces.size()), false);
+      const IoResult result = server_->Write(ours_.get(), pieces.data(), static_cast<int>(pieces.size()));
       ASSERT_NE(result.state, IoState::kError) << server_->FailureText();
       sent += result.bytes;
     }

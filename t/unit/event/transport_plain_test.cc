@@ -25,7 +25,7 @@ TEST(PlainTransport, ReadsWhatIsThereAndSaysWhenNothingIs) {
 TEST(PlainTransport, WritesThePiecesInOrder) {
   auto [left, right] = SocketPair();
   const iovec pieces[] = {Piece("one "), Piece(""), Piece("two "), Piece("three")};
-  const IoResult result = PlainTransport()->Write(left.get(), pieces, 4, false);
+  const IoResult result = PlainTransport()->Write(left.get(), pieces, 4);
   EXPECT_EQ(result.state, IoState::kOk);
   EXPECT_EQ(result.bytes, 13u);
   EXPECT_EQ(Drink(right.get()), "one two three");
@@ -35,11 +35,11 @@ TEST(PlainTransport, FullSocketTakesAPartAndThenNothing) {
   auto [left, right] = SocketPair();
   const std::string much(4 * 1024 * 1024, 'x');
   const iovec piece = Piece(much);
-  IoResult result = PlainTransport()->Write(left.get(), &piece, 1, false);
+  IoResult result = PlainTransport()->Write(left.get(), &piece, 1);
   EXPECT_EQ(result.state, IoState::kOk);
   EXPECT_GT(result.bytes, 0u);
   EXPECT_LT(result.bytes, much.size());
-  while (result.state == IoState::kOk) result = PlainTransport()->Write(left.get(), &piece, 1, false);
+  while (result.state == IoState::kOk) result = PlainTransport()->Write(left.get(), &piece, 1);
   EXPECT_EQ(result.state, IoState::kWouldBlock);
 }
 
@@ -47,7 +47,7 @@ TEST(PlainTransport, BrokenConnectionIsAnErrorAndNoSignal) {
   auto [left, right] = SocketPair();
   right.Reset();
   const iovec piece = Piece("x");
-  const IoResult result = PlainTransport()->Write(left.get(), &piece, 1, false);
+  const IoResult result = PlainTransport()->Write(left.get(), &piece, 1);
   EXPECT_EQ(result.state, IoState::kError);
   EXPECT_EQ(result.error, EPIPE);
 }
@@ -69,15 +69,6 @@ TEST(PlainTransport, ShutdownEndsOneDirection) {
   EXPECT_EQ(PlainTransport()->Read(right.get(), &byte, 1).state, IoState::kEof);
   SendAll(right.get(), "y");
   EXPECT_EQ(PlainTransport()->Read(left.get(), &byte, 1).state, IoState::kOk);
-}
-
-TEST(PlainTransport, MoreHoldsAPieceBackUntilItsRestFollows) {
-  auto [left, right] = TcpPair();
-  const iovec one = Piece("head"), two = Piece("body");
-  EXPECT_EQ(PlainTransport()->Write(left.get(), &one, 1, true).state, IoState::kOk);
-  EXPECT_EQ(PlainTransport()->Write(left.get(), &two, 1, false).state, IoState::kOk);
-  ASSERT_TRUE(AwaitPoll(right.get(), POLLIN));
-  EXPECT_EQ(Drink(right.get()), "headbody") << "one segment";
 }
 
 }  // namespace

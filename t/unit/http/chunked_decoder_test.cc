@@ -178,6 +178,15 @@ TEST(ChunkedDecoder, ExtensionsAreBoundedByTheMessage) {
   EXPECT_EQ(Feed(bytes + "0;\r\n\r\n", WholeCut(bytes.size() + 6), &decoder), "bad");
 }
 
+// RFC 9440 section 2.4: nobody but us may say them.
+TEST(ChunkedDecoder, ATrailerSaysNothingOfTheClientsCertificate) {
+  for (const std::string name : {"Client-Cert", "client_cert", "Client-Cert-Chain", "X-Client-Verify", "x-client-subject",
+                                 "X-Client-Fingerprint"}) {
+    EXPECT_EQ(JudgeTrailer(name), TrailerVerdict::kDropped) << name;
+    EXPECT_EQ(FeedAll("0\r\n" + name + ": SUCCESS\r\n\r\n"), "done ") << name;
+  }
+}
+
 TEST(ChunkedDecoder, TrailersAreBounded) {
   const size_t most = ChunkedDecoder::kMaxTrailerBytes;
   const std::string fits = "0\r\nA:" + std::string(most - 2, 'x');

@@ -120,12 +120,13 @@ TEST(ErrorPage, CloseAndAllowAreSaidWhereTheyHold) {
 
 TEST(ErrorPage, EveryStatusThatIsToldHasAPhraseAndASentence) {
   std::set<std::string> sentences;
-  for (const int status : {400, 405, 408, 413, 414, 417, 429, 431, 501, 502, 503, 504, 505}) {
+  for (const int status : {308, 400, 405, 408, 413, 414, 417, 429, 431, 501, 502, 503, 504, 505}) {
     EXPECT_NE(ReasonPhrase(static_cast<uint16_t>(status)), "Error") << status;
     const Page page = Render({.status = static_cast<uint16_t>(status), .request_id = "", .json = true});
     sentences.insert(std::string(nlohmann::json::parse(page.body)["message"]));
   }
-  EXPECT_EQ(sentences.size(), 13u);
+  EXPECT_EQ(sentences.size(), 14u);
+  EXPECT_EQ(ReasonPhrase(401), "Unauthorized") << "the management address";
   EXPECT_EQ(ReasonPhrase(299), "Error");
 }
 

@@ -52,6 +52,10 @@ TEST(RateWatch, LargeNumbersDoNotOverflow) {
     watch.Got(UINT64_MAX, rate, 3 * kSecond);
     EXPECT_EQ(watch.deadline_ns(), 8 * kSecond) << rate;
   }
+  RateWatch watch;
+  watch.Begin(0, 60 * kSecond);
+  watch.Got(uint64_t{1} << 30, uint64_t{1} << 40, 3 * kSecond);  // limits.min_rate_bytes at its largest
+  EXPECT_EQ(watch.deadline_ns(), 5 * kSecond + kSecond / 1024);
 }
 
 }  // namespace
