@@ -1,5 +1,6 @@
 #include "event/buffer.h"
 
+#include <cassert>
 #include <cstring>
 #include <new>
 
@@ -32,6 +33,7 @@ void Buffer::Append(std::string_view bytes) {
 }
 
 void Buffer::Consume(size_t bytes) {
+  assert(bytes <= size());
   begin_ += static_cast<uint32_t>(bytes);
   if (begin_ == end_) Clear();
 }

@@ -30,7 +30,7 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
   queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
-  head_request_ = head_sent_ = out_end_ = cut_ = deferred_ = closed_ = false;
+  head_request_ = head_sent_ = out_end_ = cut_ = deferred_ = closed_ = lost_ = false;
   list_bytes_ = received_ = sent_ = progress_ = promised_ = 0;
   declared_ = kNoLength;
 }
@@ -53,7 +53,7 @@ std::string_view Http2Stream::Hsts() const {
 }
 
 void Http2Stream::Work() {
-  if (closed_) {
+  if (closed_ || lost_) {
     if (handler_ != nullptr) {
       handler_->OnStreamFailed(ClientStatus(StatusCode::kClosed, "the client cancelled its request"), false);
     }
@@ -133,7 +133,7 @@ void Http2Stream::DropInput() {
 }
 
 void Http2Stream::Fail(const Status& status) {
-  closed_ = true;
+  lost_ = true;
   if (handler_ != nullptr) handler_->OnStreamFailed(status, false);
 }
 
@@ -232,7 +232,11 @@ void Http2Stream::ResumeBody() {
 void Http2Stream::Finish(bool complete) {
   handler_ = nullptr;
   DropInput();
-  if (!complete && !closed_) Cut();
+  if (lost_) {
+    DropOutput();
+  } else if (!complete && !closed_) {
+    Cut();
+  }
   server_->Mark(this);
 }
 
@@ -273,7 +277,7 @@ void Http2Stream::AwaitBody(size_t came) {
 void Http2Stream::OnTimer(void* self) { static_cast<Http2Stream*>(self)->OnDeadline(); }
 
 void Http2Stream::OnDeadline() {
-  if (closed_) return;
+  if (closed_ || lost_) return;
   const bool moved = progress_ != sent_;
   progress_ = sent_;
   if (!out_.empty()) {

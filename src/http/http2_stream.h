@@ -35,7 +35,7 @@ class Http2Stream final : public ServerStream {
   void Clear();
   // Hands on what was noted.
   void Work();
-  // Over on both sides, and no session is at work for it.
+  // Over on both sides, and no session is at work for it. As long as the codec knows it, it is not.
   bool released() const { return closed_ && handler_ == nullptr; }
   // The connection is lost.
   void Fail(const Status& status);
@@ -99,6 +99,7 @@ class Http2Stream final : public ServerStream {
   bool cut_ = false;            // though there should: an error is to follow
   bool deferred_ = false;       // the codec waits for ResumeBody
   bool closed_ = false;         // the codec knows it no more
+  bool lost_ = false;           // the connection is over: only what the codec has announced is still sent
   uint64_t list_bytes_ = 0;     // of the head's fields, as RFC 9113 section 6.5.2 counts them
   uint64_t declared_ = kNoLength, received_ = 0;  // of the request's body
   uint64_t sent_ = 0;           // of the response's body, to the connection

@@ -1,6 +1,7 @@
 // The tunnel half of ProxySession: a backend has answered 101, and from here on bytes go both ways until each side has
 // ended its direction, or one has broken.
-#include "core/log.h"
+#include <utility>
+
 #include "http/forward_headers.h"
 #include "http/proxy_session.h"
 
@@ -40,6 +41,7 @@ void ProxySession::OnUpgrade(ResponseHead* head, std::string_view data) {
   body_end_ = backend_ended_ = false;
   // It may last for days: it is no request under way that retries are reckoned by, and must not hold a ticket.
   context_->active--;
+  if (std::exchange(counted_retry_, false)) context_->retrying--;
   context_->group->Settle(&lease_, Outcome::kSuccess, response_ns_, now);
   Transition(State::kTunnel);
   stream_->SwitchProtocols(head, config_->forwarded.x_request_id ? std::string_view(request_id_) : std::string_view(),

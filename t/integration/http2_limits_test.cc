@@ -91,6 +91,44 @@ TEST(Http2Floods, CloseTheConnectionOnceAndAreCounted) {
   }
 }
 
+uint64_t BytesSent(Proxy& proxy) {
+  uint64_t sum = 0;
+  ShmSegment& shm = proxy.segment();
+  for (uint32_t r = 0; r < shm.header().row_high_water.load(); ++r) sum += shm.row(r).bytes_sent.load();
+  return sum;
+}
+
+// Frames that are announced when the connection is closed for a flood still leave, and are their own stream's.
+TEST(Http2Floods, WhatIsUnderWayThenStaysItsOwn) {
+  FakeBackend backend;
+  Proxy proxy(H2cConfig(backend, "{ max_settings: 50 }"));
+  ASSERT_TRUE(proxy.Start());
+  constexpr uint32_t kWide = 1 << 30;
+  H2Client attacker(proxy.endpoint(),
+                    {.window = kWide, .connection_window = kWide, .open_windows = false, .receive_buffer = 4096});
+  const uint32_t stream = attacker.Begin(h2::Request("/size/30000000/1"));
+  // Until the worker has given its socket all that this takes: its loop turns, and sends nothing but PINGs' answers.
+  H2Client victim(proxy.endpoint(), {.window = 0, .connection_window = kWide, .open_windows = false});
+  ASSERT_TRUE(WaitFor([&] { return BytesSent(proxy) > 20'000; }));
+  for (int still = 0; still < 50;) {
+    const uint64_t before = BytesSent(proxy);
+    ASSERT_TRUE(victim.RoundTrip());
+    still = BytesSent(proxy) - before < 1000 ? still + 1 : 0;
+  }
+  for (int i = 0; i < 60; ++i) attacker.SendFrame(h2::kSettings, 0, 0, "");
+  ASSERT_TRUE(WaitFor([&] { return Floods(proxy, 2) == 1; }));
+  // Whatever the attacker's stream was kept in would be this one's now.
+  const uint32_t theirs = victim.Begin(h2::Request("/size/100000/2"));
+  ASSERT_TRUE(WaitFor([&] { return backend.requests() == 2; }));
+  ASSERT_TRUE(victim.RoundTrip());
+  EXPECT_TRUE(attacker.ServerClosed());
+  const std::string& got = attacker.At(stream).body;
+  EXPECT_EQ(got, Pattern(1, 30'000'000).substr(0, got.size()));
+  victim.SendFrame(h2::kWindowUpdate, 0, theirs, h2::Number32(kWide));
+  EXPECT_EQ(victim.Wait(theirs).body, Pattern(2, 100'000));
+  EXPECT_EQ(victim.At(theirs).Outcome(), "200");
+}
+
 TEST(Http2Floods, HeadsWithoutEnd) {
   FakeBackend backend;
   Proxy proxy(H2cConfig(backend));

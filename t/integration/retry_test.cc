@@ -1,9 +1,11 @@
 // Retries where they are configured, and what a failure is taken for.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "client.h"
 #include "fake_backend.h"
 #include "proxy.h"
+#include "tunnel.h"
 #include "upstream/circuit_breaker.h"
 
 namespace ub::itest {
@@ -140,6 +142,26 @@ TEST(Retry, TheBudgetKeepsRetriesAFewAtOnce) {
   EXPECT_EQ(good, 3);
   EXPECT_EQ(bad, 9);
   EXPECT_EQ(slow.peak(), 3u);
+}
+
+TEST(Retry, TunnelsThatWereTriedAgainLeaveTheBudget) {
+  const FakeBackend well(SwitchingBackend([](TunnelEnd& end, const Request&) { Echo(end); }));
+  const uint16_t closed = FreePort();
+  ConfigFile config;
+  config.Workers(1).Set("algorithm", "round-robin").Set("retry", "{ on: [ connect ], budget_percent: 0 }");
+  config.Set("health_check", "{ enabled: false, circuit_breaker: { failure_threshold: 1000 } }");
+  config.Backend(fmt::format("\"127.0.0.1:{}\"", closed)).Backend(well);
+  Proxy proxy(config);
+  ASSERT_TRUE(proxy.Start());
+  // Half of them meet the port where nobody listens first; three at once is what the budget allows.
+  std::vector<std::unique_ptr<TunnelClient>> tunnels;
+  for (int i = 0; i < 12; ++i) {
+    tunnels.push_back(std::make_unique<TunnelClient>(proxy.endpoint()));
+    EXPECT_TRUE(tunnels.back()->open()) << i << ": " << tunnels.back()->response().Outcome();
+  }
+  uint64_t retries = 0;
+  for (uint32_t r = 0; r < proxy.segment().processes(); ++r) retries += proxy.segment().row(r).retries.load();
+  EXPECT_GE(retries, 5u);
 }
 
 }  // namespace
