@@ -167,8 +167,8 @@ Status ClearStalePath(const ListenConfig& address) {
 }  // namespace
 
 Status ListenSockets::Open(const ListenConfig& address, uint32_t per_address,
-                           uint32_t max_sockets) {
-  if (address.is_unix) return OpenUnix(address, max_sockets);
+                           uint32_t max_sockets, mode_t unix_mode) {
+  if (address.is_unix) return OpenUnix(address, max_sockets, unix_mode);
   ListenConfig exact = address;
   const bool ours = address.port != 0 && OwnedPort(address.port);
   if (!ours) {
@@ -207,7 +207,7 @@ Status ListenSockets::Grow(const ListenConfig& address, uint32_t per_address,
                  "cannot listen on " + address.text +
                      ": the table of listening sockets is full (restart, or fewer addresses)"));
     } else {
-      fd = OpenOne(exact, true);
+      fd = OpenOne(exact);
     }
     if (!fd) {
       undo();
@@ -249,7 +249,7 @@ bool ListenSockets::TakePassed(const ListenConfig& address, std::vector<UniqueFd
   return false;
 }
 
-Status ListenSockets::OpenUnix(const ListenConfig& address, uint32_t max_sockets) {
+Status ListenSockets::OpenUnix(const ListenConfig& address, uint32_t max_sockets, mode_t mode) {
   Status status = ClearStalePath(address);
   if (!status.ok()) return status;
   ListenSocket socket;
@@ -260,18 +260,23 @@ Status ListenSockets::OpenUnix(const ListenConfig& address, uint32_t max_sockets
   }
   socket.address = address.text;
   socket.shared = true;
-  Result<UniqueFd> fd = OpenOne(address, false);
+  Result<UniqueFd> fd = Bind(address, false);
   if (!fd) return fd.error();
+  // Before anybody can connect, which takes listen().
+  chmod(address.address.c_str(), mode);
+  if (listen(fd->get(), kBacklog) < 0) {
+    const int error = errno;
+    unlink(address.address.c_str());
+    return ListenError(address, error);
+  }
   socket.fd = std::move(*fd);
-  // As nginx does: who may connect is decided by the directory.
-  chmod(address.address.c_str(), 0666);
   paths_.push_back(address.address);
   sockets_.push_back(std::move(socket));
   return Status::Ok();
 }
 
-Result<UniqueFd> ListenSockets::OpenOne(const ListenConfig& address, bool reuse_port) {
-  Result<UniqueFd> fd = Bind(address, reuse_port);
+Result<UniqueFd> ListenSockets::OpenOne(const ListenConfig& address) {
+  Result<UniqueFd> fd = Bind(address, true);
   if (!fd) return fd;
   if (listen(fd->get(), kBacklog) < 0) return Fail(ListenError(address, errno));
   return fd;

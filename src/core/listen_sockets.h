@@ -33,9 +33,10 @@ std::string DescribeSocket(const ListenSocket& socket);
 
 class ListenSockets {
  public:
-  // Opens `per_address` sockets for a TCP address, one for a unix path. All or nothing.
+  // Opens `per_address` sockets for a TCP address, one for a unix path, which gets `unix_mode` (0666 as with nginx: who may
+  // connect is decided by the directory). All or nothing.
   // Errors: kExists "0.0.0.0:80: address already in use (…)", kPermission, kExhausted, kSystem.
-  Status Open(const ListenConfig& address, uint32_t per_address, uint32_t max_sockets);
+  Status Open(const ListenConfig& address, uint32_t per_address, uint32_t max_sockets, mode_t unix_mode = 0666);
   // Takes the sockets of `address` out for the caller to drain and close; unlinks a unix path.
   // Their indexes stay taken until Forget: workers still hold the sockets by them.
   std::vector<ListenSocket> Remove(const std::string& address);
@@ -68,8 +69,8 @@ class ListenSockets {
   const std::vector<ListenSocket>& sockets() const { return sockets_; }
 
  private:
-  Result<UniqueFd> OpenOne(const ListenConfig& address, bool reuse_port);
-  Status OpenUnix(const ListenConfig& address, uint32_t max_sockets);
+  Result<UniqueFd> OpenOne(const ListenConfig& address);
+  Status OpenUnix(const ListenConfig& address, uint32_t max_sockets, mode_t mode);
   bool OwnedPort(uint16_t port) const;
   uint32_t FreeIndex(uint32_t max_sockets);
 

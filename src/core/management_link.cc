@@ -46,9 +46,8 @@ std::optional<ListenConfig> ManagementAddress(const AdminConfig& config) {
 Status ManagementLink::OpenAt(const AdminConfig& config, ListenSockets* to) {
   const std::optional<ListenConfig> at = ManagementAddress(config);
   if (!at) return Status::Ok();
-  Status status = to->Open(*at, 1, kMaxSockets);
-  // Unlike the proxy's: who can connect can change the backends.
-  if (status.ok() && at->is_unix) chmod(at->address.c_str(), 0660);
+  // Not 0666, as the proxy's: who can connect can change the backends.
+  Status status = to->Open(*at, 1, kMaxSockets, 0660);
   if (status.ok() || AskedFor(config)) return status;
   Log(LogLevel::kWarn,
       "no management address: {} (set admin.listen_port, or admin.enabled: false)",

@@ -4,18 +4,13 @@
 
 #include <algorithm>
 
+#include "http/headers.h"
+
 namespace ub {
 namespace {
 
 constexpr std::string_view kNames[] = {"client-cert", "client-cert-chain", "x-client-verify", "x-client-subject",
                                        "x-client-fingerprint"};
-
-bool SameName(std::string_view name, std::string_view known) {
-  return std::ranges::equal(name, known, [](char a, char b) {
-    if (a == '_') a = '-';
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
-}
 
 }  // namespace
 
@@ -29,7 +24,7 @@ std::string ClientCertificateFields(const PeerCertificate& certificate) {
 }
 
 bool IsClientCertificateField(std::string_view name) {
-  return std::ranges::any_of(kNames, [name](std::string_view known) { return SameName(name, known); });
+  return std::ranges::any_of(kNames, [name](std::string_view known) { return SameVariable(name, known); });
 }
 
 }  // namespace ub

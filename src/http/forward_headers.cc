@@ -97,6 +97,16 @@ void PutFraming(const Framing& framing, Pen* pen) {
   }
 }
 
+// The same fields by names that only look different to a backend behind CGI or WSGI, and framing that is none.
+bool IsReplacedVariable(std::string_view name, bool peer_trusted, const ForwardedConfig& settings) {
+  if (name.find('_') == std::string_view::npos) return false;
+  if (SameVariable(name, "content-length") || SameVariable(name, "transfer-encoding")) return true;
+  if (SameVariable(name, "x-request-id")) return settings.x_request_id;
+  if (!settings.x_forwarded && peer_trusted) return false;
+  return SameVariable(name, "x-forwarded-for") || SameVariable(name, "x-forwarded-host") ||
+         SameVariable(name, "x-forwarded-proto") || SameVariable(name, "x-real-ip");
+}
+
 // Fields of a request that the proxy replaces by its own, or that nobody but a trusted peer may send.
 bool IsReplaced(const HeaderField& field, bool peer_trusted, const ForwardedConfig& settings) {
   switch (field.id) {
@@ -112,7 +122,8 @@ bool IsReplaced(const HeaderField& field, bool peer_trusted, const ForwardedConf
     case HeaderId::kXRequestId:
       return settings.x_request_id;
     default:
-      return settings.client_certificates && !peer_trusted && IsClientCertificateField(field.name);
+      return IsReplacedVariable(field.name, peer_trusted, settings) ||
+             (settings.client_certificates && !peer_trusted && IsClientCertificateField(field.name));
   }
 }
 

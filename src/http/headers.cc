@@ -1,5 +1,6 @@
 #include "http/headers.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -140,6 +141,13 @@ HeaderId HeaderIdOf(std::string_view name) {
     default:
       return HeaderId::kOther;
   }
+}
+
+bool SameVariable(std::string_view name, std::string_view known) {
+  return std::ranges::equal(name, known, [](char a, char b) {
+    if (a == '_') a = '-';
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
 }
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {

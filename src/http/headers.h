@@ -58,6 +58,10 @@ HeaderId HeaderIdOf(std::string_view name);
 // ASCII case-insensitive comparison (RFC 9110 section 5.1).
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
+// The same as well where `name` has "_" for "-", in any case: CGI and its successors make one variable of both (RFC 3875
+// section 4.1.18). `known` is lower case.
+bool SameVariable(std::string_view name, std::string_view known);
+
 // True where the comma-separated `list` holds `token`, in any case.
 bool ListHasToken(std::string_view list, std::string_view token);
 

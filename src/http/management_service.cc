@@ -137,7 +137,12 @@ std::optional<ManagementResponse> HttpManagement::OnRequest(const ManagementRequ
   const Method method = request.head->method == Method::kHead ? Method::kGet : request.head->method;
   if (request.path == "/admin" || request.path.starts_with("/admin/")) {
     const AccessVerdict verdict = CheckKey(request, host_->config()->admin, method != Method::kGet);
-    if (verdict.status != 0) return Envelope(verdict.status, verdict.reason);
+    if (verdict.status != 0) {
+      ManagementResponse response = Envelope(verdict.status, verdict.reason);
+      // RFC 9110 section 15.5.2 wants a challenge; no registered scheme has its key in a field of its own.
+      if (verdict.status == 401) response.fields = "WWW-Authenticate: ApiKey field=\"X-API-Key\"\r\n";
+      return response;
+    }
   }
   std::string allowed;
   for (const Route& route : Routes()) {

@@ -66,7 +66,7 @@ Worker::~Worker() {
 
 int Worker::Run() {
   if (Status status = LoadCertificates(*context_.config); !status.ok()) {
-    Log(LogLevel::kError, "tls.certificates: {}", status.detail());
+    Log(LogLevel::kError, "{}", status.detail());
     return 1;
   }
   Configure();
@@ -281,7 +281,7 @@ void Worker::TakeConfig(UniqueFd memfd, uint64_t generation) {
     return;
   }
   if (Status status = LoadCertificates(*parsed); !status.ok()) {
-    Acknowledge("tls.certificates: " + status.detail());
+    Acknowledge(status.detail());
     return;
   }
   context_.config = std::make_shared<const Config>(std::move(*parsed));

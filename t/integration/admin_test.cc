@@ -244,7 +244,9 @@ TEST_F(AdminTest, AHalfSentRequestIsToldThatItIsLate) {
 TEST_F(AdminTest, KeysAreAskedFor) {
   Start("api_key: sesame");
   EXPECT_EQ(management_->Get("/metrics").status, 200) << "only /admin/* asks for it";
-  EXPECT_EQ(management_->Get("/admin/backends").status, 401);
+  const Response keyless = management_->Get("/admin/backends");
+  EXPECT_EQ(keyless.status, 401);
+  EXPECT_TRUE(keyless.Has("WWW-Authenticate"));
   EXPECT_EQ(management_->Ask("GET", "/admin/backends", "", "X-API-Key: sesam\r\n").status, 401);
   EXPECT_EQ(management_->Ask("GET", "/admin/backends", "", "X-API-Key: sesame!\r\n").status, 401);
   const Response right = management_->Ask("GET", "/admin/config", "", "X-API-Key: sesame\r\n");

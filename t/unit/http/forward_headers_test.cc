@@ -111,6 +111,18 @@ TEST(ForwardedRequest, ClaimsOfTheClientAreReplaced) {
   EXPECT_FALSE(Has(sent, "6.6.6.6") || Has(sent, "evil") || Has(sent, "https") || Has(sent, "claimed")) << sent;
 }
 
+TEST(ForwardedRequest, UnderscoresForgeNothing) {
+  RequestHead head;
+  head.authority = "a";
+  head.headers = List({{"X_Forwarded_For", "6.6.6.6"}, {"x-real_ip", "6.6.6.6"}, {"X_FORWARDED_PROTO", "https"},
+                       {"X_Forwarded-Host", "evil"}, {"X_Request_ID", "claimed"}, {"Content_Length", "99"},
+                       {"Transfer_Encoding", "chunked"}, {"X_Mine", "kept"}});
+  const std::string sent = Request(head);
+  EXPECT_FALSE(Has(sent, "6.6.6.6") || Has(sent, "evil") || Has(sent, "https") || Has(sent, "claimed")) << sent;
+  EXPECT_FALSE(Has(sent, "99") || Has(sent, "chunked")) << sent;
+  EXPECT_TRUE(Has(sent, "X_Mine: kept\r\n")) << sent;
+}
+
 TEST(ForwardedRequest, FieldsOfOursCanBeTurnedOff) {
   ForwardedConfig off;
   off.x_forwarded = off.x_request_id = false;
