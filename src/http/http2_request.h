@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "http/http1_parser.h"
+#include "http/http2_message.h"
 
 namespace ub {
 
@@ -40,22 +41,6 @@ class Http2Request {
   std::string method_, authority_, host_, path_, cookies_;
   std::string fields_;  // "name: value\r\n…"
   std::string text_;    // the head as written out
-};
-
-// The fields behind a body.
-class Http2Trailers {
- public:
-  void Clear();
-  void Add(std::string_view name, std::string_view value);
-  // nullptr, or what is wrong.
-  const char* error() const { return error_; }
-  // "name: value\r\n…" without those that are not passed on (chunked_decoder.h).
-  const std::string& text() const { return text_; }
-
- private:
-  const char* error_ = nullptr;
-  size_t bytes_ = 0;
-  std::string text_;
 };
 
 }  // namespace ub

@@ -30,19 +30,20 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
   queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
-  head_request_ = head_sent_ = out_end_ = cut_ = deferred_ = closed_ = false;
-  list_bytes_ = received_ = sent_ = progress_ = promised_ = 0;
+  head_request_ = head_sent_ = cut_ = closed_ = false;
+  list_bytes_ = received_ = progress_ = 0;
+  out_.Reset();
   declared_ = kNoLength;
 }
 
 void Http2Stream::Clear() {
   timer_.Cancel();
   DropInput();
-  promised_ = 0;
+  out_.promised = 0;
   DropOutput();
   request_.Clear();
   trailers_.Clear();
-  out_trailers_.clear();
+  out_.trailers.clear();
   handler_ = nullptr;
 }
 
@@ -138,7 +139,7 @@ void Http2Stream::Fail(const Status& status) {
 }
 
 bool Http2Stream::blocked() const {
-  return out_.size() >= kBlockedBytes || server_->buffered_ >= context_->config->http2.buffer_bytes ||
+  return out_.bytes.size() >= kBlockedBytes || server_->buffered_ >= context_->config->http2.buffer_bytes ||
          server_->connection_->congested();
 }
 
@@ -152,17 +153,17 @@ bool Http2Stream::congested() const {
 }
 
 void Http2Stream::Append(std::string_view data) {
-  out_.Append(data);
+  out_.bytes.Append(data);
   server_->buffered_ += data.size();
   Watch();
 }
 
 // What the codec has announced to come must come.
 void Http2Stream::DropOutput() {
-  Buffer dropped = std::move(out_);
-  out_ = Buffer(&context_->loop->buffers());
+  Buffer dropped = std::move(out_.bytes);
+  out_.bytes = Buffer(&context_->loop->buffers());
   server_->buffered_ -= dropped.size();
-  if (promised_ > 0) Append(dropped.view().substr(0, promised_));
+  if (out_.promised > 0) Append(dropped.view().substr(0, out_.promised));
 }
 
 void Http2Stream::SendInterim(ResponseHead* head) {
@@ -175,7 +176,7 @@ void Http2Stream::SendInterim(ResponseHead* head) {
 
 void Http2Stream::SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) {
   head_sent_ = true;
-  out_end_ = end;
+  out_.end = end;
   Http2Fields& fields = server_->fields_;
   fields.Clear();
   fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());
@@ -186,11 +187,11 @@ void Http2Stream::SendHead(ResponseHead* head, std::string_view request_id, std:
 }
 
 void Http2Stream::SendBody(std::string_view data, bool end, std::string_view trailers) {
-  out_end_ = end;
-  out_trailers_.assign(trailers);
+  out_.end = end;
+  out_.trailers.assign(trailers);
   Append(data);
-  if (deferred_ && (end || !data.empty())) {
-    deferred_ = false;
+  if (out_.deferred && (end || !data.empty())) {
+    out_.deferred = false;
     server_->codec_->ResumeBody(id_);
   }
   server_->FlushSoon();
@@ -203,7 +204,7 @@ void Http2Stream::SwitchProtocols(ResponseHead*, std::string_view, std::string_v
 }
 
 size_t Http2Stream::SendError(ErrorPage page) {
-  head_sent_ = out_end_ = true;
+  head_sent_ = out_.end = true;
   page.close = false;
   page.head_only = head_request_;
   const std::string own = std::string(page.fields) + std::string(Hsts());
@@ -243,14 +244,14 @@ void Http2Stream::Cut() {
     server_->codec_->Reset(id_, EndError());
     return;
   }
-  cut_ = out_end_ = true;
-  if (deferred_) server_->codec_->ResumeBody(id_);
-  deferred_ = false;
+  cut_ = out_.end = true;
+  if (out_.deferred) server_->codec_->ResumeBody(id_);
+  out_.deferred = false;
 }
 
 Http2Error Http2Stream::EndError() const {
   if (malformed_) return Http2Error::kProtocol;
-  return cut_ || !head_sent_ || !out_end_ ? Http2Error::kInternal : Http2Error::kNone;
+  return cut_ || !head_sent_ || !out_.end ? Http2Error::kInternal : Http2Error::kNone;
 }
 
 void Http2Stream::SetDeadline(uint32_t ms) { timer_.Set(context_->loop->now_ns() + MsToNs(ms)); }
@@ -274,9 +275,9 @@ void Http2Stream::OnTimer(void* self) { static_cast<Http2Stream*>(self)->OnDeadl
 
 void Http2Stream::OnDeadline() {
   if (closed_) return;
-  const bool moved = progress_ != sent_;
-  progress_ = sent_;
-  if (!out_.empty()) {
+  const bool moved = progress_ != out_.sent;
+  progress_ = out_.sent;
+  if (!out_.bytes.empty()) {
     if (!moved && handler_ != nullptr) {
       handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "the client does not read"), false);
       return;

@@ -16,6 +16,7 @@
 #include "event/buffer.h"
 #include "event/timer.h"
 #include "http/http2_codec.h"
+#include "http/http2_outgoing.h"
 #include "http/http2_request.h"
 #include "http/rate_watch.h"
 #include "http/stream.h"
@@ -25,7 +26,7 @@ namespace ub {
 class Http2Server;
 struct WorkerContext;
 
-class Http2Stream final : public ServerStream {
+class Http2Stream final : public ServerStream, public CodecStream {
  public:
   explicit Http2Stream(WorkerContext* context);
 
@@ -95,21 +96,17 @@ class Http2Stream final : public ServerStream {
   bool malformed_ = false;
   bool head_request_ = false;
   bool head_sent_ = false;
-  bool out_end_ = false;        // nothing follows what is in out_
   bool cut_ = false;            // though there should: an error is to follow
-  bool deferred_ = false;       // the codec waits for ResumeBody
   bool closed_ = false;         // the codec knows it no more
   uint64_t list_bytes_ = 0;     // of the head's fields, as RFC 9113 section 6.5.2 counts them
   uint64_t declared_ = kNoLength, received_ = 0;  // of the request's body
-  uint64_t sent_ = 0;           // of the response's body, to the connection
-  uint64_t progress_ = 0;       // sent_ when the deadline was last looked at
-  size_t promised_ = 0;         // bytes of out_ that the codec has announced in a frame's head
+  uint64_t progress_ = 0;       // out_.sent when the deadline was last looked at
   RateWatch rate_;
   Timer timer_;
   Http2Request request_;
   Http2Trailers trailers_;
-  std::string out_trailers_;
-  Buffer in_, out_;             // of the request's body, of the response's
+  Buffer in_;                   // of the request's body
+  Http2Outgoing out_;           // the response's
 };
 
 // Reused among the connections of one worker.
