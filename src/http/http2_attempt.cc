@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "event/tls_digest.h"
+#include "http/char_class.h"
 #include "http/http2_client.h"
 #include "http/http2_clients.h"
 
@@ -10,6 +12,16 @@ namespace {
 
 // A request's bytes that wait, after which the session gives no more: one piece may come on top (EventLoop::kScratchBytes).
 constexpr size_t kBlockedBytes = 16 * 1024;
+
+// Of a forwarded request.
+std::string_view WebSocketKey(std::string_view head) {
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
+    const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
+    const size_t colon = line.find(':');
+    if (EqualsIgnoreCase(line.substr(0, colon), "sec-websocket-key")) return TrimBlanks(line.substr(colon + 1));
+  }
+  return {};
+}
 
 uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
@@ -134,6 +146,14 @@ void Http2Attempt::Lose(TryFailure failure, StatusCode code, const std::string& 
   failure_text_ = reset ? why + where : why;
 }
 
+void Http2Attempt::OpenRefused(Http2Client* client, const char* why) {
+  Open(client, 0);
+  closed_ = true;
+  failure_ = TryFailure::kBadResponse;
+  failure_code_ = StatusCode::kProtocol;
+  failure_text_ = why;
+}
+
 void Http2Attempt::NoteClosed(uint32_t error) {
   closed_ = true;
   if (ended_) return;
@@ -146,7 +166,8 @@ void Http2Attempt::NoteClosed(uint32_t error) {
 
 void Http2Attempt::NoteHead(bool end, const ParseLimits& limits) {
   if (head_ready_ || wrong_ != nullptr) return;  // trailers
-  wrong_ = response_.Finish(end, request_.method);
+  wrong_ = request_.upgrade ? response_.FinishConnect(end, WebSocketAccept(WebSocketKey(request_.head)))
+                            : response_.Finish(end, request_.method);
   if (wrong_ != nullptr) return;
   bytes_received_ += response_.text().size();
   if (response_.status() >= 200) {
@@ -195,6 +216,7 @@ bool Http2Attempt::HandHead() {
   size_t bytes = 0;
   if (!head_ready_) return true;
   if (!ParseHead(response_.text(), &bytes)) return false;
+  if (head_->status == 101) return HandUpgrade();
   if (head_->body == BodyKind::kLength) declared_ = head_->content_length;
   if (head_->body == BodyKind::kNone) declared_ = 0;
   if (const char* wrong = BodyError(); wrong != nullptr) {
@@ -206,6 +228,15 @@ bool Http2Attempt::HandHead() {
   const Buffer data = TakeInput();
   response_done_ = ended_ && trailers_.text().empty();
   handler_->OnResponse(head_, data.view(), response_done_);
+  return run == run_;
+}
+
+bool Http2Attempt::HandUpgrade() {
+  head_done_ = tunnel_ = true;
+  const uint32_t run = run_;
+  const Buffer data = TakeInput();
+  Progress();
+  handler_->OnUpgrade(head_, data.view());
   return run == run_;
 }
 

@@ -44,6 +44,8 @@ class Http2Attempt final : public UpstreamAttempt, public CodecStream {
 
   // The connection's: a stream of it may begin. `made`: it was made for this one.
   void Open(Http2Client* client, int32_t stream);
+  // The connection cannot take the request: it fails as soon as it is looked at.
+  void OpenRefused(Http2Client* client, const char* why);
   // Hands on what was noted.
   void Work();
   // No connection came about, or this one was lost; the handler is told when it has had all that came before.
@@ -54,6 +56,7 @@ class Http2Attempt final : public UpstreamAttempt, public CodecStream {
   void NoteClosed(uint32_t error);
   bool HandInterims();
   bool HandHead();
+  bool HandUpgrade();
   bool HandBody();
   // Whether what has come of the body, and its end, fit what was announced. nullptr, or what is wrong.
   const char* BodyError() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/log.h"
+#include "http/char_class.h"
 #include "http/http2_clients.h"
 
 namespace ub {
@@ -14,6 +15,17 @@ constexpr int kMaxRounds = 4;              // reads or writes before other conne
 constexpr size_t kMaxQueued = 1000;        // answers that wait for a backend that does not read, before we stop reading
 constexpr size_t kMaxStreams = 1000;       // at once, whatever a backend allows
 constexpr uint32_t kWindow = 0x7fffffff;   // the connection's: what streams may hold is bounded by their own windows
+
+// Whether Upgrade in a forwarded head names it, and nothing else.
+bool AsksForWebSocket(std::string_view head) {
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
+    const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || HeaderIdOf(line.substr(0, colon)) != HeaderId::kUpgrade) continue;
+    return EqualsIgnoreCase(TrimBlanks(line.substr(colon + 1)), "websocket");
+  }
+  return false;
+}
 
 uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
@@ -88,10 +100,16 @@ bool Http2Client::Open(Http2Attempt* attempt) {
   Http2Outgoing& out = attempt->out_;
   out.bytes.Append(request.body);
   out.trailers.assign(request.trailers);
-  out.end = request.body_complete;
+  out.end = request.body_complete && !request.upgrade;
+  if (const char* why = WhyNot(request); why != nullptr) {
+    Take(attempt);
+    attempt->OpenRefused(this, why);
+    Mark(attempt);
+    return true;
+  }
   Http2Fields& fields = owner_->fields();
   fields.Clear();
-  fields.AddRequest(request.head, secure_, request.te_trailers);
+  fields.AddRequest(request.head, secure_, request.te_trailers, request.upgrade);
   const bool body = !out.end || !out.bytes.empty() || !out.trailers.empty();
   const int32_t id = codec_->SendRequest(attempt, fields.fields(), body);
   if (id < 0) {
@@ -99,16 +117,26 @@ bool Http2Client::Open(Http2Attempt* attempt) {
     Leave();
     return false;
   }
-  buffered_ += out.bytes.size();
-  attempt->place_ = static_cast<uint32_t>(streams_.size());
-  streams_.push_back(attempt);
+  Take(attempt);
   attempt->Open(this, id);
-  SetIdle(false);
-  connection_->CancelDeadline();
   const uint32_t most = config().connection_pool.max_requests;
   if (++requests_ == most) leaving_ = true;
-  FlushSoon();
   return true;
+}
+
+void Http2Client::Take(Http2Attempt* attempt) {
+  buffered_ += attempt->out_.bytes.size();
+  attempt->place_ = static_cast<uint32_t>(streams_.size());
+  streams_.push_back(attempt);
+  SetIdle(false);
+  connection_->CancelDeadline();
+  FlushSoon();
+}
+
+const char* Http2Client::WhyNot(const UpstreamAttempt::Request& request) const {
+  if (!request.upgrade) return nullptr;
+  if (!codec_->peer_connects()) return "an upgrade, and the backend takes none by HTTP/2 (it does not announce RFC 8441)";
+  return AsksForWebSocket(request.head) ? nullptr : "an upgrade to another protocol than websocket, which HTTP/2 has not";
 }
 
 void Http2Client::Drop(Http2Attempt* attempt) {

@@ -86,6 +86,9 @@ class Http2Client final : public ConnectionHandler, private Http2Events {
   void Begin();
   bool ReadOnce();
   void Take(std::string_view bytes);
+  void Take(Http2Attempt* attempt);
+  // Why the backend cannot be asked this by HTTP/2; null: it can.
+  const char* WhyNot(const UpstreamAttempt::Request& request) const;
   void Mark(Http2Attempt* attempt);
   void FlushSoon();
   void Work();

@@ -55,10 +55,11 @@ void Http2Fields::AddResponse(ResponseHead* head, std::string_view request_id, b
   if (length) Number("content-length", head->content_length);
 }
 
-void Http2Fields::AddRequest(std::string_view head, bool secure, bool te_trailers) {
+void Http2Fields::AddRequest(std::string_view head, bool secure, bool te_trailers, bool connect) {
   const size_t method = head.find(' '), target = head.find(' ', method + 1), host = head.find("\r\nHost: ");
   const size_t authority = host + std::string_view("\r\nHost: ").size(), end = head.find("\r\n", authority);
-  Add(":method", head.substr(0, method));
+  Add(":method", connect ? std::string_view("CONNECT") : head.substr(0, method));
+  if (connect) Add(":protocol", "websocket");
   Add(":scheme", secure ? "https" : "http");
   Add(":authority", head.substr(authority, end - authority));
   Add(":path", head.substr(method + 1, target - method - 1));
@@ -69,7 +70,7 @@ void Http2Fields::AddRequest(std::string_view head, bool secure, bool te_trailer
     if (colon == std::string_view::npos) break;
     const std::string_view name = line.substr(0, colon);
     const HeaderId id = HeaderIdOf(name);
-    if (IsConnectionSpecific(id)) continue;
+    if (IsConnectionSpecific(id) || (connect && EqualsIgnoreCase(name, "sec-websocket-key"))) continue;
     Add(name, TrimBlanks(line.substr(colon + 1)), id == HeaderId::kXRequestId);
   }
   if (te_trailers) Add("te", "trailers");

@@ -23,7 +23,7 @@ void Http2Request::Clear() {
   outcome_ = {ParseVerdict::kComplete, 0, ""};
   seen_ = 0;
   fields_begun_ = host_seen_ = https_ = too_large_ = lengthed_ = false;
-  for (std::string* text : {&method_, &authority_, &host_, &path_, &cookies_, &fields_, &text_}) EmptyText(text);
+  for (std::string* text : {&method_, &authority_, &host_, &path_, &cookies_, &protocol_, &key_, &fields_, &text_}) EmptyText(text);
 }
 
 void Http2Request::Refuse(uint16_t status, const char* reason) {
@@ -47,6 +47,9 @@ void Http2Request::Add(std::string_view name, std::string_view value, const Pars
       return;
     case HeaderId::kContentLength:
       lengthed_ = true;
+      break;
+    case HeaderId::kOther:
+      if (websocket() && name == "sec-websocket-key") return;  // it gets one of ours
       break;
     case HeaderId::kCookie:  // in crumbs, for the sake of compression (RFC 9113 section 8.2.3)
       if (cookies_.size() + value.size() > limits.header_bytes) {
@@ -73,6 +76,7 @@ void Http2Request::AddPseudo(std::string_view name, std::string_view value, cons
                        : name == ":scheme"    ? kScheme
                        : name == ":authority" ? kAuthority
                        : name == ":path"      ? kPath
+                       : name == ":protocol"  ? kProtocol
                                               : Pseudo{};
   if (which == Pseudo{}) return Refuse(400, "unknown pseudo-field");
   if ((seen_ & which) != 0) return Refuse(400, "pseudo-field repeated");
@@ -95,6 +99,22 @@ void Http2Request::AddPseudo(std::string_view name, std::string_view value, cons
       if (value.size() > limits.uri_bytes) return Refuse(414, "URI too long");
       path_ = value;
       break;
+    case kProtocol:
+      if (!IsToken(value)) return Refuse(400, "malformed :protocol");
+      protocol_ = value.substr(0, limits.header_bytes);
+      break;
+  }
+}
+
+// RFC 9113 section 8.5, RFC 8441 section 4.
+void Http2Request::CheckConnect() {
+  if ((seen_ & kProtocol) == 0) {
+    const bool well_formed = (seen_ & (kScheme | kPath)) == 0 && (seen_ & kAuthority) != 0;
+    Refuse(well_formed ? 405 : 400, well_formed ? "method not allowed" : "malformed CONNECT");
+  } else if ((seen_ & kScheme) == 0 || (seen_ & kPath) == 0 || (seen_ & kAuthority) == 0 || lengthed_) {
+    Refuse(400, "malformed CONNECT");
+  } else if (!EqualsIgnoreCase(protocol_, "websocket")) {
+    Refuse(501, "unknown :protocol");
   }
 }
 
@@ -103,9 +123,12 @@ bool Http2Request::CheckPseudo() {
   if ((seen_ & kMethod) == 0) {
     Refuse(400, "no :method");
   } else if (method_ == "CONNECT") {
-    const bool well_formed = (seen_ & (kScheme | kPath)) == 0 && (seen_ & kAuthority) != 0;
-    Refuse(well_formed ? 405 : 400, well_formed ? "method not allowed" : "malformed CONNECT");
-  } else if ((seen_ & kScheme) == 0) {
+    CheckConnect();
+  } else if ((seen_ & kProtocol) != 0) {
+    Refuse(400, ":protocol without CONNECT");
+  }
+  if (outcome_.verdict == ParseVerdict::kBad || (method_ == "CONNECT" && !websocket())) return false;
+  if ((seen_ & kScheme) == 0) {
     Refuse(400, "no :scheme");
   } else if ((seen_ & kPath) == 0) {
     Refuse(400, "no :path");
@@ -124,10 +147,13 @@ bool Http2Request::CheckPseudo() {
 ParseOutcome Http2Request::Finish(bool end, const ParseLimits& limits, RequestHead* head) {
   if (!CheckPseudo()) return outcome_;
   if (too_large_) return {ParseVerdict::kBad, 431, "header fields too large"};
-  text_.append(method_).append(" ").append(path_).append(" HTTP/1.1\r\nhost: ");
+  if (websocket() && end) return {ParseVerdict::kBad, 400, "CONNECT whose stream has ended"};
+  text_.append(websocket() ? "GET" : method_).append(" ").append(path_).append(" HTTP/1.1\r\nhost: ");
   text_.append((seen_ & kAuthority) != 0 ? authority_ : host_).append("\r\n").append(fields_);
   if (!cookies_.empty()) text_.append("cookie: ").append(cookies_).append("\r\n");
-  if (!end && !lengthed_) {
+  if (websocket()) {
+    text_.append("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ").append(key_).append("\r\n");
+  } else if (!end && !lengthed_) {
     text_ += "transfer-encoding: chunked\r\n";
   } else if (end && !lengthed_ && ExpectsBody(method_)) {
     text_ += "content-length: 0\r\n";

@@ -53,4 +53,13 @@ const char* Http2Response::Finish(bool end, Method request) {
   return nullptr;
 }
 
+const char* Http2Response::FinishConnect(bool end, std::string_view accept) {
+  if (status_ / 100 != 2) return Finish(end, Method::kGet);
+  if (wrong_ != nullptr) return wrong_;
+  if (lengthed_) return "a length in an answer to CONNECT";
+  text_.assign("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ");
+  text_.append(accept).append("\r\n").append(fields_).append("\r\n");
+  return nullptr;
+}
+
 }  // namespace ub

@@ -25,6 +25,8 @@ class Http2Response {
   // The head is whole. `end`: no body follows. nullptr: text() is a head of HTTP/1.1, whose body, if there may be one and no
   // length was given, is called chunked. Else what is wrong.
   const char* Finish(bool end, Method request);
+  // The same for the answer to an extended CONNECT (RFC 8441): 2xx becomes 101, with `accept` as its Sec-WebSocket-Accept.
+  const char* FinishConnect(bool end, std::string_view accept);
   // After Finish.
   uint16_t status() const { return status_; }
   const std::string& text() const { return text_; }

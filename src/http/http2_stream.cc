@@ -1,10 +1,14 @@
 #include "http/http2_stream.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "core/log.h"
+#include "event/tls_digest.h"
+#include "http/grpc.h"
 #include "http/http2_server.h"
 #include "http/proxy_session.h"
 
@@ -13,6 +17,7 @@ namespace {
 
 // A response's bytes that wait, after which the session makes no more: one piece may come on top (EventLoop::kScratchBytes).
 constexpr size_t kBlockedBytes = 16 * 1024;
+constexpr size_t kWebSocketKeyBytes = 16;  // RFC 6455 section 4.1
 
 Status ClientStatus(StatusCode code, std::string detail) {
   return Status(code, StatusSource::kClient, std::move(detail));
@@ -23,6 +28,7 @@ Status ClientStatus(StatusCode code, std::string detail) {
 Http2Stream::Http2Stream(WorkerContext* context)
     : context_(context),
       timer_(context->loop, &Http2Stream::OnTimer, this),
+      grpc_timer_(context->loop, &Http2Stream::OnGrpcTimer, this),
       in_(&context->loop->buffers()),
       out_(&context->loop->buffers()) {}
 
@@ -30,7 +36,7 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
   queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
-  head_request_ = head_sent_ = cut_ = closed_ = false;
+  head_request_ = head_sent_ = cut_ = closed_ = grpc_ = connect_ = tunnel_ = false;
   list_bytes_ = received_ = progress_ = 0;
   out_.Reset();
   declared_ = kNoLength;
@@ -38,6 +44,7 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
 
 void Http2Stream::Clear() {
   timer_.Cancel();
+  grpc_timer_.Cancel();
   DropInput();
   out_.promised = 0;
   DropOutput();
@@ -68,19 +75,32 @@ void Http2Stream::Work() {
 void Http2Stream::StartExchange() {
   begun_ = true;
   RequestHead* head = &context_->request_head;
+  connect_ = request_.websocket();
+  if (connect_) {
+    std::string id;
+    context_->NewRequestId(&id);
+    request_.set_key(Base64(std::string_view(id).substr(0, kWebSocketKeyBytes)));
+  }
   const ParseOutcome outcome = request_.Finish(bodiless_, server_->Limits(), head);
   const uint32_t most = context_->config->limits.requests_per_connection;
   if (++server_->requests_ == most) server_->Drain();
   if (outcome.verdict != ParseVerdict::kComplete) return Refuse(outcome.status, outcome.reason);
   head_request_ = head->method == Method::kHead;
+  NoteGrpc(*head);
   if (head->body == BodyKind::kLength) declared_ = head->content_length;
   if (const char* wrong = BodyError(); wrong != nullptr) return Refuse(400, wrong);
+  // What a client says in a tunnel is no body, and waits until there is one.
+  if (connect_) return Begin(head, {}, true);
   delivered_ = body_ended_;
   if (!body_ended_) BeginBody();
   const Buffer body = TakeInput();
+  Begin(head, body.view(), delivered_);
+}
+
+void Http2Stream::Begin(RequestHead* head, std::string_view body, bool end) {
   ProxySession* session = context_->sessions.Take(context_);
   handler_ = session;
-  session->Begin(this, head, body.view(), delivered_, delivered_ ? std::string_view(trailers_.text()) : std::string_view());
+  session->Begin(this, head, body, end, end ? std::string_view(trailers_.text()) : std::string_view());
   request_.Clear();
 }
 
@@ -103,6 +123,7 @@ const char* Http2Stream::BodyError() const {
 }
 
 void Http2Stream::Deliver() {
+  if (connect_ && !tunnel_ && handler_ != nullptr) return;
   while (handler_ != nullptr && !delivered_ && (!in_.empty() || body_ended_ || in_trailers_)) {
     if (const char* wrong = BodyError(); wrong != nullptr) return FailMalformed(wrong);
     if (!handler_->WantsBody()) return;
@@ -177,6 +198,8 @@ void Http2Stream::SendInterim(ResponseHead* head) {
 void Http2Stream::SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) {
   head_sent_ = true;
   out_.end = end;
+  // To a CONNECT it would mean that the tunnel stands.
+  if (connect_ && head->status / 100 == 2) head->status = 502;
   Http2Fields& fields = server_->fields_;
   fields.Clear();
   fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());
@@ -190,6 +213,7 @@ void Http2Stream::SendBody(std::string_view data, bool end, std::string_view tra
   out_.end = end;
   out_.trailers.assign(trailers);
   Append(data);
+  if (tunnel_) SetDeadline(context_->config->timeout.idle_ms);
   if (out_.deferred && (end || !data.empty())) {
     out_.deferred = false;
     server_->codec_->ResumeBody(id_);
@@ -197,14 +221,24 @@ void Http2Stream::SendBody(std::string_view data, bool end, std::string_view tra
   server_->FlushSoon();
 }
 
-// No request that comes by HTTP/2 asks for it.
-void Http2Stream::SwitchProtocols(ResponseHead*, std::string_view, std::string_view) {
-  server_->codec_->Reset(id_, Http2Error::kInternal);
+// RFC 8441 section 5.
+void Http2Stream::SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) {
+  head_sent_ = tunnel_ = true;
+  head->status = 200;
+  std::erase_if(head->headers, [](const HeaderField& field) { return EqualsIgnoreCase(field.name, "sec-websocket-accept"); });
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());
+  server_->codec_->SendHead(id_, fields.fields(), true);
+  Append(data);
+  SetDeadline(context_->config->timeout.idle_ms);
+  server_->Mark(this);
   server_->FlushSoon();
 }
 
 size_t Http2Stream::SendError(ErrorPage page) {
   head_sent_ = out_.end = true;
+  if (grpc_ && !malformed_) return SendGrpcError(page);
   page.close = false;
   page.head_only = head_request_;
   const std::string own = std::string(page.fields) + std::string(Hsts());
@@ -224,9 +258,39 @@ size_t Http2Stream::SendError(ErrorPage page) {
   return body.size();
 }
 
+void Http2Stream::NoteGrpc(const RequestHead& head) {
+  grpc_ = IsGrpc(head.headers);
+  if (!grpc_) return;
+  const std::optional<uint64_t> timeout = GrpcTimeoutNs(head.headers);
+  if (timeout && *timeout < MsToNs(context_->config->timeout.request_ms)) {
+    grpc_timer_.Set(context_->loop->now_ns() + *timeout);
+  }
+}
+
+// Once the response has begun, its end is the backend's and the client's business.
+void Http2Stream::OnGrpcTimer(void* self) {
+  auto* stream = static_cast<Http2Stream*>(self);
+  if (stream->handler_ == nullptr || stream->head_sent_ || stream->closed_) return;
+  stream->handler_->OnStreamFailed(Status(StatusCode::kTimeout, StatusSource::kProxy, "its grpc-timeout has passed"), true);
+}
+
+// A head that is trailers at once ("Trailers-Only").
+size_t Http2Stream::SendGrpcError(const ErrorPage& page) {
+  const std::string lines = fmt::format("content-type: application/grpc\r\ngrpc-status: {}\r\ngrpc-message: {}\r\n{}{}",
+                                        GrpcStatusOf(page.status), ReasonPhrase(page.status), page.fields, Hsts());
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.Status(200);
+  fields.AddLines(lines);
+  if (!page.request_id.empty()) fields.Add("x-request-id", page.request_id, true);
+  server_->codec_->SendHead(id_, fields.fields(), false);
+  server_->FlushSoon();
+  return 0;
+}
+
 void Http2Stream::ResumeBody() {
   // The time in which the backend took nothing was not the client's.
-  if (!body_ended_) BeginBody();
+  if (!body_ended_ && !connect_) BeginBody();
   if (!delivered_) server_->Mark(this);
 }
 
@@ -251,6 +315,7 @@ void Http2Stream::Cut() {
 
 Http2Error Http2Stream::EndError() const {
   if (malformed_) return Http2Error::kProtocol;
+  if (tunnel_ && cut_) return Http2Error::kCancel;
   return cut_ || !head_sent_ || !out_.end ? Http2Error::kInternal : Http2Error::kNone;
 }
 
@@ -266,6 +331,10 @@ void Http2Stream::BeginBody() {
 }
 
 void Http2Stream::AwaitBody(size_t came) {
+  if (connect_) {
+    if (tunnel_) SetDeadline(context_->config->timeout.idle_ms);
+    return;
+  }
   const uint64_t now = context_->loop->now_ns();
   timer_.Set(rate_.Await(came, context_->config->limits.min_rate_bytes, now,
                          now + MsToNs(context_->config->timeout.request_ms)));
@@ -288,6 +357,11 @@ void Http2Stream::OnDeadline() {
       server_->FlushSoon();
       return;
     }
+  } else if (tunnel_ && handler_ != nullptr) {
+    handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "nothing was said in a tunnel"), false);
+    return;
+  } else if (connect_) {
+    return;
   } else if (handler_ != nullptr && !body_ended_ && handler_->WantsBody()) {
     // Who answers before the whole request has come may never want the rest. And a client whose window is full of what
     // other streams hold cannot send.

@@ -59,9 +59,14 @@ class Http2Stream final : public ServerStream, public CodecStream {
   friend class Http2Server;
   static constexpr uint64_t kNoLength = UINT64_MAX;
   static void OnTimer(void* self);
+  static void OnGrpcTimer(void* self);
 
   void StartExchange();
   void Refuse(uint16_t status, const char* reason);
+  // A request that is gRPC is answered so, and may say how long it waits.
+  void Begin(RequestHead* head, std::string_view body, bool end);
+  void NoteGrpc(const RequestHead& head);
+  size_t SendGrpcError(const ErrorPage& page);
   void Deliver();
   // Whether what has come of the body, and its end, fit what was announced. nullptr, or what is wrong.
   const char* BodyError() const;
@@ -94,6 +99,9 @@ class Http2Stream final : public ServerStream, public CodecStream {
   bool delivered_ = false;      // and the session has it
   bool bodiless_ = false;       // the request ended with its head
   bool malformed_ = false;
+  bool grpc_ = false;
+  bool connect_ = false;        // it asks for a tunnel (RFC 8441)
+  bool tunnel_ = false;         // and has it
   bool head_request_ = false;
   bool head_sent_ = false;
   bool cut_ = false;            // though there should: an error is to follow
@@ -102,7 +110,7 @@ class Http2Stream final : public ServerStream, public CodecStream {
   uint64_t declared_ = kNoLength, received_ = 0;  // of the request's body
   uint64_t progress_ = 0;       // out_.sent when the deadline was last looked at
   RateWatch rate_;
-  Timer timer_;
+  Timer timer_, grpc_timer_;
   Http2Request request_;
   Http2Trailers trailers_;
   Buffer in_;                   // of the request's body
