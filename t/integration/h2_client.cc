@@ -147,7 +147,8 @@ bool H2Client::SendBody(uint32_t stream, std::string_view body, bool end) {
   do {
     const int64_t room = std::min({window_, windows_[stream], static_cast<int64_t>(kMaxFrame)});
     if (room <= 0 && !body.empty()) {
-      if (streams_[stream].over() || !ReadFrame()) return false;
+      const H2Response& far = streams_[stream];
+      if ((backend_ ? far.reset.has_value() : far.over()) || !ReadFrame()) return false;
       continue;
     }
     const std::string_view piece = body.substr(0, static_cast<size_t>(std::max<int64_t>(room, 0)));

@@ -122,10 +122,10 @@ class H2Client {
   void TakeData(uint32_t stream, bool end, std::string_view data);
 
   Options options_;
+  Socket socket_;
   bool backend_ = false;
   size_t preface_left_ = 0;
   std::vector<uint32_t> arrived_;  // requests that NextRequest has not told of
-  Socket socket_;
   nghttp2_hd_deflater* deflater_ = nullptr;
   nghttp2_hd_inflater* inflater_ = nullptr;
   uint32_t next_ = 1;

@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "h2_backend.h"
+#include "proxy.h"
 
 namespace ub::itest {
 namespace {
@@ -144,7 +145,6 @@ TEST_P(H2UpstreamHostile, IsA502AndNothingIsStuck) {
 INSTANTIATE_TEST_SUITE_P(
     All, H2UpstreamHostile,
     testing::Values(
-        Bad{"Http1Answer", [](H2Client& peer) { peer.ReadFrame(); peer.socket().WaitClosed(); }, "HTTP/2"},
         Bad{"Pings", Flood(h2::Frame(h2::kPing, 0, 0, "12345678")), "too many ping"},
         Bad{"Settings", Flood(h2::Frame(h2::kSettings, 0, 0, "")), "too many settings"},
         Bad{"Resets", Flood(h2::Frame(h2::kReset, 0, 1001, h2::Number32(8))), "HTTP/2"},
