@@ -160,6 +160,7 @@ void ImportDraft::AddBackend(const ImportedBackend& backend, const SourcePositio
     node.Set("max_connections", ConfigNode::Scalar(std::to_string(backend.max_connections), at));
   }
   if (backend.backup) node.Set("backup", ConfigNode::Scalar("true", at));
+  if (backend.h2) node.Set("protocol", ConfigNode::Scalar("h2", at));
   list.push_back(std::move(node));
 }
 

@@ -27,6 +27,7 @@ struct ImportedBackend {
   std::optional<uint64_t> weight;
   uint64_t max_connections = 0;
   bool backup = false;
+  bool h2 = false;
   std::string name;
 };
 

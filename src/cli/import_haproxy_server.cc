@@ -35,7 +35,6 @@ constexpr ServerWord kWords[] = {
     {"on-marked-up", true, "has no counterpart"},
     {"pool-low-conn", true, ""},
     {"port", true, "is not asked for: a check goes to the port of the requests"},
-    {"proto", true, "backends are spoken to in HTTP/1.1"},
     {"redir", true, "has no counterpart"},
     {"resolve-net", true, ""},
     {"resolve-opts", true, ""},
@@ -169,6 +168,10 @@ void ServerImport::Word(const std::vector<std::string>& words, size_t* i) {
     seen_.insert("check");
   } else if (name == "backup") {
     backend_.backup = true;
+  } else if (name == "proto") {
+    backend_.h2 = value == "h2";
+    ++*i;
+    if (!backend_.h2) import_.Remark(line_, "has a proto other than h2: it is spoken to in HTTP/1.1");
   } else if (name == "disabled") {
     disabled_ = true;
   } else if (const auto known =

@@ -40,6 +40,8 @@ struct BackendConfig {
   uint32_t max_connections = 0;  // requests in flight over all workers; 0: no limit
   bool backup = false;
   std::string name;  // for people; default: the address text
+  bool h2 = false;   // protocol: h2 or http1
+  const char* protocol() const { return h2 ? "h2" : "http1"; }
   // "10.0.0.1:80", "[::1]:80", "app1:8080", "unix:/path".
   std::string AddressText() const;
   bool operator==(const BackendConfig&) const = default;
@@ -56,7 +58,10 @@ struct CircuitBreakerConfig {
 
 struct HealthCheckConfig {
   bool enabled = true;
-  bool http = false;  // type: http or tcp
+  std::string type = "tcp";  // or http, or grpc
+  std::string grpc_service;  // empty: the whole server
+  bool http() const { return type == "http"; }
+  bool grpc() const { return type == "grpc"; }
   uint32_t interval_ms = 5000;
   uint32_t timeout_ms = 2000;
   uint32_t max_failures = 3;

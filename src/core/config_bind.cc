@@ -142,11 +142,12 @@ void Binder::CheckHealth() {
   HealthCheckConfig& health = result_.config.health_check;
   const ConfigNode* type = root_.FindPath("health_check.type");
   if (!health.path.empty()) {
-    if (type != nullptr && !health.http) {
+    if (type != nullptr && !health.http()) {
       Problem(PositionOf("health_check.path"),
-              "health_check.path: means nothing with type tcp (remove one of the two)");
+              fmt::format("health_check.path: means nothing with type {} (remove one of the two)", health.type));
+    } else {
+      health.type = "http";
     }
-    health.http = true;
     const bool clean =
         health.path[0] == '/' && health.path.find_first_of(" \t#") == std::string::npos;
     if (!clean) {
@@ -155,8 +156,12 @@ void Binder::CheckHealth() {
                           "no blank or #)",
                           Printable(health.path)));
     }
-  } else if (health.http) {
+  } else if (health.http()) {
     health.path = "/";
+  }
+  if (!health.grpc_service.empty() && !health.grpc()) {
+    Problem(PositionOf("health_check.grpc_service"),
+            fmt::format("health_check.grpc_service: means nothing with type {} (set type: grpc)", health.type));
   }
   if (!health.expected_body.empty() && health.method != "GET") {
     Problem(PositionOf("health_check.expected_body"),

@@ -43,6 +43,7 @@ class BackendBinder {
   // Reads one entry of a backend's mapping. False: reported.
   bool BindEntry(const ConfigEntry& entry, BackendConfig* backend, std::optional<uint16_t>* port);
   bool BindHost(const ConfigNode& node, BackendConfig* backend);
+  bool BindProtocol(std::string_view path, const ConfigNode& node, BackendConfig* backend);
   void Add(BackendConfig backend, const SourcePosition& position);
   void Problem(const SourcePosition& position, std::string text) {
     problems_->push_back({position, "backends: " + std::move(text)});
@@ -102,6 +103,15 @@ bool BackendBinder::BindHost(const ConfigNode& node, BackendConfig* backend) {
   return true;
 }
 
+bool BackendBinder::BindProtocol(std::string_view path, const ConfigNode& node, BackendConfig* backend) {
+  std::string text;
+  if (!ub::BindText(path, node, &text, problems_)) return false;
+  backend->h2 = text == "h2";
+  if (backend->h2 || text == "http1") return true;
+  Problem(node.position, fmt::format("protocol: \"{}\" is not known (http1 or h2)", Printable(text)));
+  return false;
+}
+
 bool BackendBinder::BindEntry(const ConfigEntry& entry, BackendConfig* backend,
                               std::optional<uint16_t>* port) {
   const std::string path = "backends: " + Printable(entry.key);
@@ -124,6 +134,7 @@ bool BackendBinder::BindEntry(const ConfigEntry& entry, BackendConfig* backend,
     return true;
   }
   if (entry.key == "backup") return BindBool(path, entry.value, &backend->backup, problems_);
+  if (entry.key == "protocol") return BindProtocol(path, entry.value, backend);
   if (entry.key == "name") return ub::BindText(path, entry.value, &backend->name, problems_);
   std::vector<std::string_view> names;
   for (const BackendKey& key : BackendKeys()) names.push_back(key.name);

@@ -54,6 +54,8 @@ std::string DiffBackends(const Config& before, const Config& after) {
     }
     if (old.backup != backend.backup)
       what += backend.backup ? " now a backup" : " no longer a backup";
+    if (old.h2 != backend.h2)
+      what += fmt::format(" protocol {} → {}", old.protocol(), backend.protocol());
     if (old.name != backend.name) what += fmt::format(" name {}", backend.name);
     changed.push_back(address + what);
   }

@@ -59,6 +59,7 @@ std::string BackendText(const BackendConfig& backend) {
   if (backend.max_connections != 0)
     text += fmt::format(" max_connections {}", backend.max_connections);
   if (backend.backup) text += " backup";
+  if (backend.h2) text += " protocol h2";
   if (backend.name != backend.AddressText()) text += fmt::format(" name {}", backend.name);
   return text;
 }

@@ -129,7 +129,7 @@ std::string Printer::SourceOf(std::string_view path) const {
   const ConfigNode* node = options_.sources->FindPath(path);
   // Values that another key has given.
   if (node == nullptr && path.starts_with("listen_")) node = options_.sources->Find("listen");
-  if (node == nullptr && path == "health_check.type" && config_.health_check.http) {
+  if (node == nullptr && path == "health_check.type" && config_.health_check.http()) {
     node = options_.sources->FindPath("health_check.path");
   }
   return "  # " + (node == nullptr ? "default" : PlaceOf(node->position));
@@ -223,6 +223,7 @@ void Printer::PrintOneBackend(const BackendConfig& backend, size_t index) {
   if (backend.max_connections != 0)
     pairs.emplace_back("max_connections", std::to_string(backend.max_connections));
   if (backend.backup) pairs.emplace_back("backup", "true");
+  if (backend.h2) pairs.emplace_back("protocol", Written("h2"));
   if (backend.name != backend.AddressText()) pairs.emplace_back("name", Written(backend.name));
   if (!yaml()) {
     Line(ini() ? "\n[backend]" : "\n[[backends]]");
@@ -294,7 +295,7 @@ Config ExampleConfig() {
   config.backends.resize(2);
   config.backends[0] = {"10.0.0.10", 8080, false, 100, 1000, false, "app1"};
   config.backends[1] = {"10.0.0.11", 8080, false, 100, 1000, false, "app2"};
-  config.health_check.http = true;
+  config.health_check.type = "http";
   config.health_check.path = "/health";
   config.health_check.expected_body = "ok";
   config.health_check.headers = {{"X-Health-Check", "true"}};

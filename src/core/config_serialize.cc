@@ -149,8 +149,8 @@ void Walk(Archive& archive, ListenConfig& c) {
 }
 template <class Archive>
 void Walk(Archive& archive, BackendConfig& c) {
-  auto& [host, port, is_unix, weight, max_connections, backup, name] = c;
-  Each(archive, host, port, is_unix, weight, max_connections, backup, name);
+  auto& [host, port, is_unix, weight, max_connections, backup, name, h2] = c;
+  Each(archive, host, port, is_unix, weight, max_connections, backup, name, h2);
 }
 template <class Archive>
 void Walk(Archive& archive, CircuitBreakerConfig& c) {
@@ -177,10 +177,10 @@ void Walk(Archive& archive, std::vector<T>& list) {
 
 template <class Archive>
 void Walk(Archive& archive, HealthCheckConfig& c) {
-  auto& [enabled, http, interval_ms, timeout_ms, max_failures, min_successes, method, path,
+  auto& [enabled, type, grpc_service, interval_ms, timeout_ms, max_failures, min_successes, method, path,
          expected_status, expected_body, headers, circuit_breaker, slow_start_ms,
          panic_threshold_percent] = c;
-  Each(archive, enabled, http, interval_ms, timeout_ms, max_failures, min_successes, method, path,
+  Each(archive, enabled, type, grpc_service, interval_ms, timeout_ms, max_failures, min_successes, method, path,
        expected_status, expected_body, headers, circuit_breaker, slow_start_ms,
        panic_threshold_percent);
 }

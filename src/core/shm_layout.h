@@ -16,7 +16,7 @@
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 6;
+inline constexpr uint32_t kShmLayoutVersion = 7;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -115,6 +115,7 @@ struct alignas(kCacheLine) BackendCounters {
 
 enum class SlotState : uint32_t { kFree, kActive, kRemoved };
 enum class AdminState : uint8_t { kReady, kDrain, kMaint };
+enum class BackendProtocol : uint32_t { kHttp1, kHttp2 };
 enum class HealthState : uint32_t { kUnknown, kUp, kDegraded, kDown, kRecovering };
 
 inline constexpr size_t kSlotAddressBytes = 128;  // holds a sockaddr_un (110)
@@ -132,6 +133,7 @@ struct alignas(kCacheLine) BackendSlot {
   std::atomic<uint32_t> backup;
   std::atomic<uint32_t> admin;             // AdminState
   std::atomic<uint64_t> removed_version;   // table version at which it was removed
+  std::atomic<uint32_t> protocol;          // BackendProtocol
   std::atomic<uint64_t> slow_start_since;  // CLOCK_MONOTONIC ns when it came back, 0: none
   // What a pick looks at, in one cache line: of ten thousand backends nearly every look is a miss.
   // Written by the controller's prober, read by all.

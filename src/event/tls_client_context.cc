@@ -18,7 +18,7 @@ class ClientContext final : public TlsClientContext {
  public:
   // "KEY: what is wrong"; empty: nothing.
   std::string Build(const BackendTlsConfig& config);
-  std::unique_ptr<Transport> NewTransport(const std::string& name) const override;
+  std::unique_ptr<Transport> NewTransport(const std::string& name, bool h2) const override;
 
  private:
   SslContextPtr context_;
@@ -58,10 +58,12 @@ std::string ClientContext::Build(const BackendTlsConfig& config) {
   return good ? "" : fmt::format("backend_tls.certificate: {}", OpenSslError());
 }
 
-std::unique_ptr<Transport> ClientContext::NewTransport(const std::string& name) const {
+std::unique_ptr<Transport> ClientContext::NewTransport(const std::string& name, bool h2) const {
   SslPtr ssl(SSL_new(context_.get()));
   if (ssl == nullptr) return nullptr;
   SSL_set_connect_state(ssl.get());
+  constexpr unsigned char kOffer[] = {2, 'h', '2'};
+  if (h2 && SSL_set_alpn_protos(ssl.get(), kOffer, sizeof kOffer) != 0) return nullptr;
   const bool ip = IsIp(name);
   // RFC 6066 section 3: an address is no server name.
   if (!ip) SSL_set_tlsext_host_name(ssl.get(), name.c_str());

@@ -38,8 +38,9 @@ class TlsClientContext : public std::enable_shared_from_this<TlsClientContext> {
   static Result<std::shared_ptr<const TlsClientContext>> Create(const BackendTlsConfig& config);
   virtual ~TlsClientContext() = default;
   // The client's side of one connection to `name` (a DNS name or an IP address), which the server must prove to have, unless
-  // that is turned off. Null where memory has run out.
-  virtual std::unique_ptr<Transport> NewTransport(const std::string& name) const = 0;
+  // that is turned off. `h2`: only HTTP/2 is offered (ALPN, RFC 7301); whether the server took it, its protocol() says. Null
+  // where memory has run out.
+  virtual std::unique_ptr<Transport> NewTransport(const std::string& name, bool h2 = false) const = 0;
 };
 
 // Certificates that end within so many days are warned of.

@@ -65,6 +65,9 @@ void TakeField(const std::string& key, const Json& value, Asked* asked) {
     } else {
       asked->error = "backup: expected true or false";
     }
+  } else if (key == "protocol") {
+    asked->backend.h2 = value == "h2";
+    if (!asked->backend.h2 && value != "http1") asked->error = "protocol: expected \"http1\" or \"h2\"";
   } else if (value.is_string() && value.get<std::string>().size() <= kMaxName) {
     asked->backend.name = value.get<std::string>();
   } else {
@@ -145,7 +148,7 @@ ManagementResponse AdminApi::List(const ManagementRequest&) {
 }
 
 ManagementResponse AdminApi::Add(const ManagementRequest& request) {
-  Asked asked = ParseBody(request.body, {"address", "weight", "max_connections", "backup", "name"});
+  Asked asked = ParseBody(request.body, {"address", "weight", "max_connections", "backup", "protocol", "name"});
   if (!asked.error.empty()) return Envelope(400, asked.error);
   if (!asked.has_weight) asked.backend.weight = host_->config()->default_weight;
   if (Status status = host_->AddBackend(asked.backend); !status.ok()) return Failed(status);

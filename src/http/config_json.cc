@@ -18,6 +18,7 @@ Json BackendsJson(const Config& config) {
                     {"weight", backend.weight},
                     {"max_connections", backend.max_connections},
                     {"backup", backend.backup},
+                    {"protocol", backend.protocol()},
                     {"name", backend.name}});
   }
   return list;

@@ -89,6 +89,9 @@ void NoteFields(const HeaderList& headers, int minor_version, FieldFacts* facts)
       case HeaderId::kExpect:
         facts->expect = &field;
         break;
+      case HeaderId::kTe:
+        facts->te_trailers = facts->te_trailers || ListHasToken(field.value, "trailers");
+        break;
       case HeaderId::kUpgrade:
         // h2c would have the backend speak HTTP/2 through a tunnel that nothing here understands;
         // RFC 9113 dropped it.

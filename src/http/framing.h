@@ -22,6 +22,7 @@ struct FieldFacts {
   bool connection_upgrade = false;
   bool upgrade_field = false;
   bool h2c = false;
+  bool te_trailers = false;
   uint64_t length = 0;
   const char* error = nullptr;  // the first thing that is wrong
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "http/body.h"
+#include "http/health_probe_http2.h"
 #include "http/http1_parser.h"
 
 namespace ub {
@@ -89,9 +92,7 @@ class HttpProbe final : public HealthProbe, public ConnectionHandler {
       if (!input_.empty()) TakeHead();
       return;
     }
-    bool expected = false;
-    for (const auto& [first, last] : config_.expected_status) expected |= status >= first && status <= last;
-    if (!expected) {
+    if (!StatusExpected(config_, status)) {
       Done(false, fmt::format("status {}", status));
       return;
     }
@@ -145,9 +146,16 @@ class HttpProbe final : public HealthProbe, public ConnectionHandler {
 
 }  // namespace
 
+bool StatusExpected(const HealthCheckConfig& config, uint16_t status) {
+  return std::any_of(config.expected_status.begin(), config.expected_status.end(),
+                     [status](const auto& range) { return status >= range.first && status <= range.second; });
+}
+
 std::unique_ptr<HealthProbe> HttpProbeFactory::Make(EventLoop* loop, const HealthCheckConfig& config,
-                                                    ProbeHandler* handler) {
-  if (!config.http) return TcpProbeFactory().Make(loop, config, handler);
+                                                    BackendProtocol protocol, ProbeHandler* handler) {
+  const bool h2 = protocol == BackendProtocol::kHttp2;
+  if (config.grpc() || (config.http() && h2)) return MakeHttp2Probe(loop, config, handler);
+  if (!config.http()) return TcpProbeFactory().Make(loop, config, protocol, handler);
   return std::make_unique<HttpProbe>(loop, config, handler);
 }
 

@@ -6,10 +6,15 @@
 
 namespace ub {
 
-// Makes an HTTP probe where the configuration asks for one, else a TCP probe.
+// Whether `status` is one of those that mean a well backend.
+bool StatusExpected(const HealthCheckConfig& config, uint16_t status);
+
+// Makes an HTTP probe where the configuration asks for one, by HTTP/2 where the backend speaks that; a gRPC probe; else a TCP
+// probe.
 class HttpProbeFactory final : public HealthProbeFactory {
  public:
-  std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config, ProbeHandler* handler) override;
+  std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config, BackendProtocol protocol,
+                                    ProbeHandler* handler) override;
 };
 
 }  // namespace ub

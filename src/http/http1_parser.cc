@@ -176,6 +176,7 @@ ParseOutcome FillRequest(std::string_view bytes, const HeadCursor& cursor, Reque
     return RefuseHead(400, reason);
   }
   head->keep_alive = KeepsAlive(head->minor_version, facts);
+  head->te_trailers = facts.te_trailers;
   head->upgrade =
       head->minor_version == 1 && facts.connection_upgrade && facts.upgrade_field && !facts.h2c;
   head->body = facts.chunked      ? BodyKind::kChunked

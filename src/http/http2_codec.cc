@@ -1,3 +1,4 @@
+// Size: the one file that may know libnghttp2.
 #include "http/http2_codec.h"
 
 #include <nghttp2/nghttp2.h>
@@ -33,15 +34,18 @@ std::string_view View(const uint8_t* data, size_t size) { return {reinterpret_ca
 // nghttp2 unusable, and the far side untold.
 struct Http2Callbacks {
   static Http2Codec* Codec(void* data) { return static_cast<Http2Codec*>(data); }
-  static Http2Stream* Stream(nghttp2_session* session, int32_t id) {
-    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+  static CodecStream* Stream(nghttp2_session* session, int32_t id) {
+    return static_cast<CodecStream*>(nghttp2_session_get_stream_user_data(session, id));
   }
 
-  static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* data) {
+  static int OnBeginFrame(nghttp2_session* session, const nghttp2_frame_hd* head, void* data) {
     Http2Codec* codec = Codec(data);
     switch (head->type) {
       case NGHTTP2_PRIORITY: codec->Count(Http2Cheap::kPriority); break;
-      case NGHTTP2_RST_STREAM: codec->Count(Http2Cheap::kReset); break;
+      case NGHTTP2_RST_STREAM:
+        // What a server can reset is bounded by what we asked of it.
+        if (!codec->client_ || Stream(session, head->stream_id) == nullptr) codec->Count(Http2Cheap::kReset);
+        break;
       case NGHTTP2_SETTINGS: codec->Count(Http2Cheap::kSettings); break;
       case NGHTTP2_PING: codec->Count(Http2Cheap::kPing); break;
       case NGHTTP2_WINDOW_UPDATE: codec->Count(Http2Cheap::kWindowUpdate); break;
@@ -57,10 +61,10 @@ struct Http2Callbacks {
     codec->heads_++;
     const int32_t id = frame->hd.stream_id;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-      if (Http2Stream* stream = Stream(session, id); stream != nullptr) codec->events_->OnTrailersBegin(stream);
+      if (CodecStream* stream = Stream(session, id); stream != nullptr) codec->events_->OnHeadBegins(stream);
       return 0;
     }
-    Http2Stream* stream = codec->events_->OnStreamBegins(id);
+    CodecStream* stream = codec->events_->OnStreamBegins(id);
     if (stream == nullptr) {
       codec->Reset(id, Http2Error::kRefusedStream);
       return 0;
@@ -76,7 +80,7 @@ struct Http2Callbacks {
                       const uint8_t* value, size_t value_size, uint8_t, void* data) {
     Http2Codec* codec = Codec(data);
     if (codec->over_) return 0;
-    Http2Stream* stream = Stream(session, frame->hd.stream_id);
+    CodecStream* stream = Stream(session, frame->hd.stream_id);
     if (stream == nullptr) return 0;
     if (!codec->events_->OnField(stream, View(name, name_size), View(value, value_size))) {
       codec->Fail(Http2Error::kEnhanceYourCalm, "a head beyond all limits");
@@ -92,6 +96,12 @@ struct Http2Callbacks {
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) codec->events_->OnPingAnswered();
         return 0;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) codec->events_->OnSettings();
+        return 0;
+      case NGHTTP2_GOAWAY:
+        codec->events_->OnGoAway();
+        return 0;
       case NGHTTP2_HEADERS:
         codec->in_head_ = false;
         break;
@@ -101,7 +111,7 @@ struct Http2Callbacks {
       default:
         return 0;
     }
-    Http2Stream* stream = Stream(session, frame->hd.stream_id);
+    CodecStream* stream = Stream(session, frame->hd.stream_id);
     if (stream == nullptr) return 0;
     // The stream's end first: what the head is to be made into depends on it.
     if (end) codec->events_->OnStreamEnds(stream);
@@ -111,7 +121,7 @@ struct Http2Callbacks {
 
   static int OnData(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* bytes, size_t count, void* data) {
     Http2Codec* codec = Codec(data);
-    Http2Stream* stream = codec->over_ ? nullptr : Stream(session, id);
+    CodecStream* stream = codec->over_ ? nullptr : Stream(session, id);
     if (stream != nullptr) {
       codec->events_->OnData(stream, View(bytes, count));
     } else {
@@ -122,7 +132,7 @@ struct Http2Callbacks {
 
   static int OnClosed(nghttp2_session* session, int32_t id, uint32_t error, void* data) {
     Http2Codec* codec = Codec(data);
-    if (Http2Stream* stream = Stream(session, id); stream != nullptr) codec->events_->OnStreamClosed(stream, error);
+    if (CodecStream* stream = Stream(session, id); stream != nullptr) codec->events_->OnStreamClosed(stream, error);
     return 0;
   }
 
@@ -132,13 +142,14 @@ struct Http2Callbacks {
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
       case NGHTTP2_DATA:
+        if (codec->client_) return 0;
         // The answer is whole: the rest of what was asked is of no use (RFC 9113 section 8.1).
         if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && nghttp2_session_get_stream_remote_close(session, id) == 0) {
           codec->Reset(id, Http2Error::kNone);
         }
         return 0;
       case NGHTTP2_RST_STREAM:
-        if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR) codec->Count(Http2Cheap::kReset);
+        if (!codec->client_ && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) codec->Count(Http2Cheap::kReset);
         return 0;
       case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR && codec->failure_.empty()) {
@@ -150,16 +161,26 @@ struct Http2Callbacks {
     }
   }
 
-  // A head that cannot be sent must not leave its stream waiting for ever.
-  static int OnNotSent(nghttp2_session*, const nghttp2_frame* frame, int, void* data) {
-    if (frame->hd.type == NGHTTP2_HEADERS) Codec(data)->Reset(frame->hd.stream_id, Http2Error::kInternal);
+  // A head that cannot be sent must not leave its stream waiting for ever. A request that could not was not seen by anybody.
+  static int OnNotSent(nghttp2_session* session, const nghttp2_frame* frame, int, void* data) {
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    Http2Codec* codec = Codec(data);
+    const int32_t id = frame->hd.stream_id;
+    if (codec->client_ && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+      CodecStream* stream = Stream(session, id);
+      if (stream == nullptr) return 0;
+      codec->Forget(id);
+      codec->events_->OnStreamClosed(stream, NGHTTP2_REFUSED_STREAM);
+    } else {
+      codec->Reset(id, Http2Error::kInternal);
+    }
     return 0;
   }
 
   static ssize_t ReadBody(nghttp2_session* session, int32_t id, uint8_t*, size_t most, uint32_t* flags,
                           nghttp2_data_source*, void* data) {
     Http2Events* events = Codec(data)->events_;
-    Http2Stream* stream = Stream(session, id);
+    CodecStream* stream = Stream(session, id);
     if (stream == nullptr) return NGHTTP2_ERR_DEFERRED;
     bool end = false;
     const size_t count = events->BodyReady(stream, most, &end);
@@ -181,9 +202,11 @@ struct Http2Callbacks {
   static int SendBody(nghttp2_session* session, nghttp2_frame* frame, const uint8_t* frame_head, size_t count,
                       nghttp2_data_source*, void* data) {
     Http2Codec* codec = Codec(data);
+    CodecStream* stream = Stream(session, frame->hd.stream_id);
+    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // forgotten, and its reset is on the way
     if (codec->out_->size() >= codec->enough_) return NGHTTP2_ERR_WOULDBLOCK;
     codec->out_->Append(View(frame_head, kFrameHeadBytes));
-    codec->events_->TakeBody(Stream(session, frame->hd.stream_id), count, codec->out_);
+    codec->events_->TakeBody(stream, count, codec->out_);
     return 0;
   }
 
@@ -206,11 +229,13 @@ struct Http2Callbacks {
   }
 };
 
-std::unique_ptr<Http2Codec> Http2Codec::Server(const Http2Settings& settings, Http2Events* events) {
-  std::unique_ptr<Http2Codec> codec(new Http2Codec(events));
+namespace {
+
+// What both sides want of the library; null without memory.
+nghttp2_option* Options(const Http2Settings& settings) {
   nghttp2_option* option = nullptr;
   if (Http2Callbacks::All() == nullptr || nghttp2_option_new(&option) != 0) return nullptr;
-  // Windows open when sessions have taken what came, and messages are looked at by http2_request alone.
+  // Windows open when sessions have taken what came, and messages are looked at by http2_request and http2_response alone.
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_http_messaging(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
@@ -219,20 +244,44 @@ std::unique_ptr<Http2Codec> Http2Codec::Server(const Http2Settings& settings, Ht
   nghttp2_option_set_max_continuations(option, settings.max_continuations);
   // Counted by OnCheap, with a limit that can be set.
   nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+  return option;
+}
+
+bool Introduce(nghttp2_session* session, std::span<const nghttp2_settings_entry> ours, const Http2Settings& settings) {
+  const auto window = static_cast<int32_t>(settings.connection_window);
+  return nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, ours.data(), ours.size()) == 0 &&
+         nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, window) == 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Http2Codec> Http2Codec::Server(const Http2Settings& settings, Http2Events* events) {
+  std::unique_ptr<Http2Codec> codec(new Http2Codec(events, false));
+  nghttp2_option* const option = Options(settings);
+  if (option == nullptr) return nullptr;
   const int made = nghttp2_session_server_new2(&codec->session_, Http2Callbacks::All(), codec.get(), option);
   nghttp2_option_del(option);
-  if (made != 0) return nullptr;
-  const std::array<nghttp2_settings_entry, 4> ours = {
+  const std::array<nghttp2_settings_entry, 5> ours = {
       {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams},
        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.initial_window},
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings.max_header_list},
-       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}}};
-  const auto window = static_cast<int32_t>(settings.connection_window);
-  if (nghttp2_submit_settings(codec->session_, NGHTTP2_FLAG_NONE, ours.data(), ours.size()) != 0 ||
-      nghttp2_session_set_local_window_size(codec->session_, NGHTTP2_FLAG_NONE, 0, window) != 0) {
-    return nullptr;
-  }
-  return codec;
+       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+       {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}}};
+  const size_t count = ours.size() - (settings.connect_protocol ? 0 : 1);
+  return made == 0 && Introduce(codec->session_, std::span(ours).first(count), settings) ? std::move(codec) : nullptr;
+}
+
+std::unique_ptr<Http2Codec> Http2Codec::Client(const Http2Settings& settings, Http2Events* events) {
+  std::unique_ptr<Http2Codec> codec(new Http2Codec(events, true));
+  nghttp2_option* const option = Options(settings);
+  if (option == nullptr) return nullptr;
+  const int made = nghttp2_session_client_new2(&codec->session_, Http2Callbacks::All(), codec.get(), option);
+  nghttp2_option_del(option);
+  const std::array<nghttp2_settings_entry, 4> ours = {{{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+                                                       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.initial_window},
+                                                       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings.max_header_list},
+                                                       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}}};
+  return made == 0 && Introduce(codec->session_, ours, settings) ? std::move(codec) : nullptr;
 }
 
 Http2Codec::~Http2Codec() { nghttp2_session_del(session_); }
@@ -322,6 +371,30 @@ void Http2Codec::Consume(int32_t stream, size_t bytes) {
   } else {
     nghttp2_session_consume_connection(session_, bytes);
   }
+}
+
+void Http2Codec::ConsumeStream(int32_t stream, size_t bytes) {
+  if (!broken_ && bytes > 0) nghttp2_session_consume_stream(session_, stream, bytes);
+}
+
+int32_t Http2Codec::SendRequest(CodecStream* stream, std::span<const Http2Field> fields, bool body) {
+  if (broken_ || over_) return -1;
+  const std::vector<nghttp2_nv>& nva = Nva(fields);
+  nghttp2_data_provider provider{};
+  provider.read_callback = Http2Callbacks::ReadBody;
+  return nghttp2_submit_request(session_, nullptr, nva.data(), nva.size(), body ? &provider : nullptr, stream);
+}
+
+void Http2Codec::Forget(int32_t stream) {
+  if (!broken_) nghttp2_session_set_stream_user_data(session_, stream, nullptr);
+}
+
+uint32_t Http2Codec::peer_streams() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool Http2Codec::peer_connects() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 void Http2Codec::AnnounceGoAway() {

@@ -5,6 +5,7 @@
 
 #include "http/char_class.h"
 #include "http/forward_headers.h"
+#include "http/http2_message.h"
 
 namespace ub {
 
@@ -52,6 +53,27 @@ void Http2Fields::AddResponse(ResponseHead* head, std::string_view request_id, b
   if (via) Add("via", ViaElement(head->minor_version));
   const bool length = head->body == BodyKind::kLength || (head->body == BodyKind::kNone && head->has_content_length);
   if (length) Number("content-length", head->content_length);
+}
+
+void Http2Fields::AddRequest(std::string_view head, bool secure, bool te_trailers, bool connect) {
+  const size_t method = head.find(' '), target = head.find(' ', method + 1), host = head.find("\r\nHost: ");
+  const size_t authority = host + std::string_view("\r\nHost: ").size(), end = head.find("\r\n", authority);
+  Add(":method", connect ? std::string_view("CONNECT") : head.substr(0, method));
+  if (connect) Add(":protocol", "websocket");
+  Add(":scheme", secure ? "https" : "http");
+  Add(":authority", head.substr(authority, end - authority));
+  Add(":path", head.substr(method + 1, target - method - 1));
+  for (std::string_view lines = head.substr(end + 2); !lines.empty();) {
+    const std::string_view line = lines.substr(0, lines.find("\r\n"));
+    lines.remove_prefix(std::min(line.size() + 2, lines.size()));
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) break;
+    const std::string_view name = line.substr(0, colon);
+    const HeaderId id = HeaderIdOf(name);
+    if (IsConnectionSpecific(id) || (connect && EqualsIgnoreCase(name, "sec-websocket-key"))) continue;
+    Add(name, TrimBlanks(line.substr(colon + 1)), id == HeaderId::kXRequestId);
+  }
+  if (te_trailers) Add("te", "trailers");
 }
 
 std::span<const Http2Field> Http2Fields::fields() {

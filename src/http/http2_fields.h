@@ -30,6 +30,10 @@ class Http2Fields {
   // What WriteForwardedResponse (forward_headers.h) writes, for the same arguments. `head` loses its hop-by-hop fields.
   void AddResponse(ResponseHead* head, std::string_view request_id, bool via, std::string_view hsts);
 
+  // The head of a request, as WriteForwardedRequest writes it: what comes first is its line and Host. `secure`: it goes by TLS.
+  // `connect`: it is a WebSocket's, and becomes an extended CONNECT (RFC 8441).
+  void AddRequest(std::string_view head, bool secure, bool te_trailers, bool connect = false);
+
   // Valid until the next change.
   std::span<const Http2Field> fields();
 

@@ -5,42 +5,13 @@
 #include "http/authority.h"
 #include "http/char_class.h"
 #include "http/char_scan.h"
-#include "http/chunked_decoder.h"
 
 namespace ub {
 namespace {
 
-constexpr size_t kKeptText = 4096;  // more than this is given back: one large head must not be held for ever
-
-void Empty(std::string* text) {
-  text->clear();
-  if (text->capacity() > kKeptText) text->shrink_to_fit();
-}
-
-bool HasUpperCase(std::string_view name) {
-  return std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-}
-
 bool IsAll(std::string_view text, CharClass wanted) {
   const char* const end = text.data() + text.size();
   return SkipChars(text.data(), end, wanted) == end;
-}
-
-// RFC 9113 section 8.2.1, and the characters that HTTP/1.1 could not carry. nullptr, or what is wrong.
-const char* CheckText(std::string_view name, std::string_view value) {
-  if (!IsToken(name)) return "malformed field name";
-  if (HasUpperCase(name)) return "upper case in a field name";
-  if (SkipText(value.data(), value.data() + value.size()) != value.data() + value.size()) {
-    return "control character in a field value";
-  }
-  if (!value.empty() && (IsBlank(value.front()) || IsBlank(value.back()))) return "blanks around a field value";
-  return nullptr;
-}
-
-// RFC 9113 section 8.2.2: what speaks of a connection has no place here.
-bool IsConnectionSpecific(HeaderId id) {
-  return id == HeaderId::kConnection || id == HeaderId::kProxyConnection || id == HeaderId::kKeepAlive ||
-         id == HeaderId::kTransferEncoding || id == HeaderId::kUpgrade;
 }
 
 // A backend of HTTP/1.1 would otherwise not know that there is none (RFC 9110 section 8.6).
@@ -52,7 +23,7 @@ void Http2Request::Clear() {
   outcome_ = {ParseVerdict::kComplete, 0, ""};
   seen_ = 0;
   fields_begun_ = host_seen_ = https_ = too_large_ = lengthed_ = false;
-  for (std::string* text : {&method_, &authority_, &host_, &path_, &cookies_, &fields_, &text_}) Empty(text);
+  for (std::string* text : {&method_, &authority_, &host_, &path_, &cookies_, &protocol_, &key_, &fields_, &text_}) EmptyText(text);
 }
 
 void Http2Request::Refuse(uint16_t status, const char* reason) {
@@ -62,13 +33,13 @@ void Http2Request::Refuse(uint16_t status, const char* reason) {
 void Http2Request::Add(std::string_view name, std::string_view value, const ParseLimits& limits) {
   if (name.starts_with(':')) return AddPseudo(name, value, limits);
   fields_begun_ = true;
-  if (const char* wrong = CheckText(name, value); wrong != nullptr) return Refuse(400, wrong);
+  if (const char* wrong = CheckHttp2Field(name, value); wrong != nullptr) return Refuse(400, wrong);
   const HeaderId id = HeaderIdOf(name);
   if (IsConnectionSpecific(id)) return Refuse(400, "connection-specific field");
   switch (id) {
     case HeaderId::kTe:
-      if (!EqualsIgnoreCase(value, "trailers")) Refuse(400, "TE other than trailers");
-      return;  // of no meaning to a backend: hop by hop
+      if (!EqualsIgnoreCase(value, "trailers")) return Refuse(400, "TE other than trailers");
+      break;  // hop by hop, and said anew where the backend speaks HTTP/2
     case HeaderId::kHost:
       if (host_seen_) return Refuse(400, "Host repeated");
       host_seen_ = true;
@@ -76,6 +47,9 @@ void Http2Request::Add(std::string_view name, std::string_view value, const Pars
       return;
     case HeaderId::kContentLength:
       lengthed_ = true;
+      break;
+    case HeaderId::kOther:
+      if (websocket() && name == "sec-websocket-key") return;  // it gets one of ours
       break;
     case HeaderId::kCookie:  // in crumbs, for the sake of compression (RFC 9113 section 8.2.3)
       if (cookies_.size() + value.size() > limits.header_bytes) {
@@ -102,6 +76,7 @@ void Http2Request::AddPseudo(std::string_view name, std::string_view value, cons
                        : name == ":scheme"    ? kScheme
                        : name == ":authority" ? kAuthority
                        : name == ":path"      ? kPath
+                       : name == ":protocol"  ? kProtocol
                                               : Pseudo{};
   if (which == Pseudo{}) return Refuse(400, "unknown pseudo-field");
   if ((seen_ & which) != 0) return Refuse(400, "pseudo-field repeated");
@@ -124,6 +99,22 @@ void Http2Request::AddPseudo(std::string_view name, std::string_view value, cons
       if (value.size() > limits.uri_bytes) return Refuse(414, "URI too long");
       path_ = value;
       break;
+    case kProtocol:
+      if (!IsToken(value)) return Refuse(400, "malformed :protocol");
+      protocol_ = value.substr(0, limits.header_bytes);
+      break;
+  }
+}
+
+// RFC 9113 section 8.5, RFC 8441 section 4.
+void Http2Request::CheckConnect() {
+  if ((seen_ & kProtocol) == 0) {
+    const bool well_formed = (seen_ & (kScheme | kPath)) == 0 && (seen_ & kAuthority) != 0;
+    Refuse(well_formed ? 405 : 400, well_formed ? "method not allowed" : "malformed CONNECT");
+  } else if ((seen_ & kScheme) == 0 || (seen_ & kPath) == 0 || (seen_ & kAuthority) == 0 || lengthed_) {
+    Refuse(400, "malformed CONNECT");
+  } else if (!EqualsIgnoreCase(protocol_, "websocket")) {
+    Refuse(501, "unknown :protocol");
   }
 }
 
@@ -132,9 +123,12 @@ bool Http2Request::CheckPseudo() {
   if ((seen_ & kMethod) == 0) {
     Refuse(400, "no :method");
   } else if (method_ == "CONNECT") {
-    const bool well_formed = (seen_ & (kScheme | kPath)) == 0 && (seen_ & kAuthority) != 0;
-    Refuse(well_formed ? 405 : 400, well_formed ? "method not allowed" : "malformed CONNECT");
-  } else if ((seen_ & kScheme) == 0) {
+    CheckConnect();
+  } else if ((seen_ & kProtocol) != 0) {
+    Refuse(400, ":protocol without CONNECT");
+  }
+  if (outcome_.verdict == ParseVerdict::kBad || (method_ == "CONNECT" && !websocket())) return false;
+  if ((seen_ & kScheme) == 0) {
     Refuse(400, "no :scheme");
   } else if ((seen_ & kPath) == 0) {
     Refuse(400, "no :path");
@@ -153,10 +147,13 @@ bool Http2Request::CheckPseudo() {
 ParseOutcome Http2Request::Finish(bool end, const ParseLimits& limits, RequestHead* head) {
   if (!CheckPseudo()) return outcome_;
   if (too_large_) return {ParseVerdict::kBad, 431, "header fields too large"};
-  text_.append(method_).append(" ").append(path_).append(" HTTP/1.1\r\nhost: ");
+  if (websocket() && end) return {ParseVerdict::kBad, 400, "CONNECT whose stream has ended"};
+  text_.append(websocket() ? "GET" : method_).append(" ").append(path_).append(" HTTP/1.1\r\nhost: ");
   text_.append((seen_ & kAuthority) != 0 ? authority_ : host_).append("\r\n").append(fields_);
   if (!cookies_.empty()) text_.append("cookie: ").append(cookies_).append("\r\n");
-  if (!end && !lengthed_) {
+  if (websocket()) {
+    text_.append("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ").append(key_).append("\r\n");
+  } else if (!end && !lengthed_) {
     text_ += "transfer-encoding: chunked\r\n";
   } else if (end && !lengthed_ && ExpectsBody(method_)) {
     text_ += "content-length: 0\r\n";
@@ -176,30 +173,6 @@ ParseOutcome Http2Request::Finish(bool end, const ParseLimits& limits, RequestHe
 std::string Http2Request::FirstLine() const {
   if (method_.empty()) return {};
   return method_ + " " + (method_ == "CONNECT" ? authority_ : path_) + " HTTP/2.0\r\n";
-}
-
-void Http2Trailers::Clear() {
-  error_ = nullptr;
-  bytes_ = 0;
-  Empty(&text_);
-}
-
-void Http2Trailers::Add(std::string_view name, std::string_view value) {
-  if (error_ != nullptr) return;
-  bytes_ += name.size() + value.size() + 4;
-  if (bytes_ > ChunkedDecoder::kMaxTrailerBytes) {
-    error_ = "trailers too long";
-  } else if (name.starts_with(':')) {
-    error_ = "pseudo-field in the trailers";
-  } else if (const char* wrong = CheckText(name, value); wrong != nullptr) {
-    error_ = wrong;
-  } else if (IsConnectionSpecific(HeaderIdOf(name))) {
-    error_ = "connection-specific field in the trailers";
-  } else if (const TrailerVerdict verdict = JudgeTrailer(name); verdict == TrailerVerdict::kRefused) {
-    error_ = "forbidden field in the trailers";
-  } else if (verdict == TrailerVerdict::kPassed) {
-    text_.append(name).append(": ").append(value).append("\r\n");
-  }
 }
 
 }  // namespace ub

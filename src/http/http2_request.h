@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "http/http1_parser.h"
+#include "http/http2_message.h"
 
 namespace ub {
 
@@ -24,11 +25,16 @@ class Http2Request {
   // The head is whole. `end`: no body follows. kComplete: *head is filled and points into this object. kBad with status 400:
   // the request is malformed (RFC 9113 section 8.1.1).
   ParseOutcome Finish(bool end, const ParseLimits& limits, RequestHead* head);
+  // It asks for a WebSocket by extended CONNECT (RFC 8441): it is made into the GET with an Upgrade that HTTP/1.1 has for it,
+  // with `key` as its Sec-WebSocket-Key. To be said before Finish.
+  bool websocket() const { return (seen_ & kProtocol) != 0; }
+  void set_key(std::string_view key) { key_ = key; }
   // The first line as a log should have it: "GET / HTTP/2.0".
   std::string FirstLine() const;
 
  private:
-  enum Pseudo : uint8_t { kMethod = 1, kScheme = 2, kAuthority = 4, kPath = 8 };
+  enum Pseudo : uint8_t { kMethod = 1, kScheme = 2, kAuthority = 4, kPath = 8, kProtocol = 16 };
+  void CheckConnect();
   void AddPseudo(std::string_view name, std::string_view value, const ParseLimits& limits);
   bool CheckPseudo();
   void Refuse(uint16_t status, const char* reason);
@@ -37,25 +43,9 @@ class Http2Request {
   uint8_t seen_ = 0;             // Pseudo
   bool fields_begun_ = false;    // and a field came that is none
   bool host_seen_ = false, https_ = false, too_large_ = false, lengthed_ = false;
-  std::string method_, authority_, host_, path_, cookies_;
+  std::string method_, authority_, host_, path_, cookies_, protocol_, key_;
   std::string fields_;  // "name: value\r\n…"
   std::string text_;    // the head as written out
-};
-
-// The fields behind a body.
-class Http2Trailers {
- public:
-  void Clear();
-  void Add(std::string_view name, std::string_view value);
-  // nullptr, or what is wrong.
-  const char* error() const { return error_; }
-  // "name: value\r\n…" without those that are not passed on (chunked_decoder.h).
-  const std::string& text() const { return text_; }
-
- private:
-  const char* error_ = nullptr;
-  size_t bytes_ = 0;
-  std::string text_;
 };
 
 }  // namespace ub

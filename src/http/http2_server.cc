@@ -41,7 +41,7 @@ void Http2Server::Start(std::string_view bytes) {
   Add(context_->counters->http2_connections);
   codec_ = Http2Codec::Server({http2.max_concurrent_streams, static_cast<uint32_t>(http2.initial_window_bytes),
                                static_cast<uint32_t>(http2.connection_window_bytes),
-                               static_cast<uint32_t>(http2.header_list_bytes), http2.max_continuations},
+                               static_cast<uint32_t>(http2.header_list_bytes), http2.max_continuations, true},
                               this);
   if (codec_ == nullptr) {
     Log(LogLevel::kError, "a connection is dropped: no memory for HTTP/2");

@@ -48,19 +48,19 @@ class Http2Server final : public ClientConnection, private Http2Events {
   enum class Watched : uint8_t { kNothing, kIdle, kHead, kReader, kLeaving };
 
   // Http2Events (http2_server_events.cc)
-  Http2Stream* OnStreamBegins(int32_t id) override;
-  void OnTrailersBegin(Http2Stream* stream) override;
-  bool OnField(Http2Stream* stream, std::string_view name, std::string_view value) override;
-  void OnHeadEnds(Http2Stream* stream) override;
-  void OnData(Http2Stream* stream, std::string_view data) override;
-  void OnStreamEnds(Http2Stream* stream) override;
-  void OnStreamClosed(Http2Stream* stream, uint32_t error) override;
+  CodecStream* OnStreamBegins(int32_t id) override;
+  void OnHeadBegins(CodecStream* at) override;
+  bool OnField(CodecStream* at, std::string_view name, std::string_view value) override;
+  void OnHeadEnds(CodecStream* at) override;
+  void OnData(CodecStream* at, std::string_view data) override;
+  void OnStreamEnds(CodecStream* at) override;
+  void OnStreamClosed(CodecStream* at, uint32_t error) override;
   bool OnCheap(Http2Cheap kind) override;
   void OnPingAnswered() override;
-  size_t BodyReady(Http2Stream* stream, size_t most, bool* end) override;
-  void TakeBody(Http2Stream* stream, size_t bytes, Buffer* out) override;
-  std::span<const Http2Field> Trailers(Http2Stream* stream) override;
-  Http2Error ErrorAtEnd(Http2Stream* stream) override;
+  size_t BodyReady(CodecStream* at, size_t most, bool* end) override;
+  void TakeBody(CodecStream* at, size_t bytes, Buffer* out) override;
+  std::span<const Http2Field> Trailers(CodecStream* at) override;
+  Http2Error ErrorAtEnd(CodecStream* at) override;
 
   static void OnTurnEnd(void* self);
   // One read; true where another may give more.

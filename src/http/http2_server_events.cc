@@ -24,9 +24,11 @@ const char* NameOf(Http2Cheap kind) {
   }
 }
 
+Http2Stream* Of(CodecStream* stream) { return static_cast<Http2Stream*>(stream); }
+
 }  // namespace
 
-Http2Stream* Http2Server::OnStreamBegins(int32_t id) {
+CodecStream* Http2Server::OnStreamBegins(int32_t id) {
   std::unique_ptr<Http2Stream> stream = context_->http2_streams.Take(context_);
   stream->Open(this, id);
   stream->place_ = static_cast<uint32_t>(streams_.size());
@@ -38,9 +40,10 @@ Http2Stream* Http2Server::OnStreamBegins(int32_t id) {
   return streams_.back().get();
 }
 
-void Http2Server::OnTrailersBegin(Http2Stream* stream) { stream->in_trailers_ = true; }
+void Http2Server::OnHeadBegins(CodecStream* at) { Of(at)->in_trailers_ = true; }
 
-bool Http2Server::OnField(Http2Stream* stream, std::string_view name, std::string_view value) {
+bool Http2Server::OnField(CodecStream* at, std::string_view name, std::string_view value) {
+  Http2Stream* const stream = Of(at);
   const uint64_t limit = config().http2.header_list_bytes;
   stream->list_bytes_ += name.size() + value.size() + kFieldOverhead;
   if (stream->list_bytes_ > limit * kListSlack) return OnCheap(Http2Cheap::kHeaderList);
@@ -54,13 +57,15 @@ bool Http2Server::OnField(Http2Stream* stream, std::string_view name, std::strin
   return true;
 }
 
-void Http2Server::OnHeadEnds(Http2Stream* stream) {
+void Http2Server::OnHeadEnds(CodecStream* at) {
+  Http2Stream* const stream = Of(at);
   if (!stream->head_done_) stream->bodiless_ = stream->body_ended_;
   stream->head_done_ = true;
   Mark(stream);
 }
 
-void Http2Server::OnData(Http2Stream* stream, std::string_view data) {
+void Http2Server::OnData(CodecStream* at, std::string_view data) {
+  Http2Stream* const stream = Of(at);
   stream->received_ += data.size();
   if (stream->begun_ && stream->handler_ == nullptr) {  // it was answered without
     codec_->Consume(stream->id_, data.size());
@@ -72,13 +77,15 @@ void Http2Server::OnData(Http2Stream* stream, std::string_view data) {
   Mark(stream);
 }
 
-void Http2Server::OnStreamEnds(Http2Stream* stream) {
+void Http2Server::OnStreamEnds(CodecStream* at) {
+  Http2Stream* const stream = Of(at);
   if (!stream->body_ended_) bodies_--;
   stream->body_ended_ = true;
   Mark(stream);
 }
 
-void Http2Server::OnStreamClosed(Http2Stream* stream, uint32_t) {
+void Http2Server::OnStreamClosed(CodecStream* at, uint32_t) {
+  Http2Stream* const stream = Of(at);
   if (!stream->body_ended_) bodies_--;
   stream->body_ended_ = stream->closed_ = true;
   Mark(stream);
@@ -101,32 +108,25 @@ void Http2Server::OnPingAnswered() {
   codec_->GoAway();
 }
 
-size_t Http2Server::BodyReady(Http2Stream* stream, size_t most, bool* end) {
-  const size_t count = std::min(most, stream->out_.size());
-  *end = stream->out_end_ && count == stream->out_.size();
-  stream->promised_ = count;
-  stream->deferred_ = count == 0 && !*end;
-  return count;
+size_t Http2Server::BodyReady(CodecStream* at, size_t most, bool* end) {
+  Http2Stream* const stream = Of(at);
+  return stream->out_.Ready(most, end);
 }
 
-void Http2Server::TakeBody(Http2Stream* stream, size_t bytes, Buffer* out) {
-  stream->promised_ = 0;
-  out->Append(stream->out_.view().substr(0, bytes));
-  if (bytes == 0) return;
-  stream->out_.Consume(bytes);
-  stream->sent_ += bytes;
+void Http2Server::TakeBody(CodecStream* at, size_t bytes, Buffer* out) {
+  Http2Stream* const stream = Of(at);
+  stream->out_.Take(bytes, out);
   buffered_ -= bytes;
   watch_.Sent(bytes);
 }
 
-std::span<const Http2Field> Http2Server::Trailers(Http2Stream* stream) {
+std::span<const Http2Field> Http2Server::Trailers(CodecStream* at) {
+  Http2Stream* const stream = Of(at);
   fields_.Clear();
-  fields_.AddLines(stream->out_trailers_);
+  fields_.AddLines(stream->out_.trailers);
   return fields_.fields();
 }
 
-Http2Error Http2Server::ErrorAtEnd(Http2Stream* stream) {
-  return stream->EndError();
-}
+Http2Error Http2Server::ErrorAtEnd(CodecStream* at) { return Of(at)->EndError(); }
 
 }  // namespace ub

@@ -1,10 +1,14 @@
 #include "http/http2_stream.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "core/log.h"
+#include "event/tls_digest.h"
+#include "http/grpc.h"
 #include "http/http2_server.h"
 #include "http/proxy_session.h"
 
@@ -13,6 +17,7 @@ namespace {
 
 // A response's bytes that wait, after which the session makes no more: one piece may come on top (EventLoop::kScratchBytes).
 constexpr size_t kBlockedBytes = 16 * 1024;
+constexpr size_t kWebSocketKeyBytes = 16;  // RFC 6455 section 4.1
 
 Status ClientStatus(StatusCode code, std::string detail) {
   return Status(code, StatusSource::kClient, std::move(detail));
@@ -23,6 +28,7 @@ Status ClientStatus(StatusCode code, std::string detail) {
 Http2Stream::Http2Stream(WorkerContext* context)
     : context_(context),
       timer_(context->loop, &Http2Stream::OnTimer, this),
+      grpc_timer_(context->loop, &Http2Stream::OnGrpcTimer, this),
       in_(&context->loop->buffers()),
       out_(&context->loop->buffers()) {}
 
@@ -30,19 +36,21 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
   queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
-  head_request_ = head_sent_ = out_end_ = cut_ = deferred_ = closed_ = lost_ = false;
-  list_bytes_ = received_ = sent_ = progress_ = promised_ = 0;
+  head_request_ = head_sent_ = cut_ = closed_ = lost_ = grpc_ = connect_ = tunnel_ = false;
+  list_bytes_ = received_ = progress_ = 0;
+  out_.Reset();
   declared_ = kNoLength;
 }
 
 void Http2Stream::Clear() {
   timer_.Cancel();
+  grpc_timer_.Cancel();
   DropInput();
-  promised_ = 0;
+  out_.promised = 0;
   DropOutput();
   request_.Clear();
   trailers_.Clear();
-  out_trailers_.clear();
+  out_.trailers.clear();
   handler_ = nullptr;
 }
 
@@ -67,19 +75,32 @@ void Http2Stream::Work() {
 void Http2Stream::StartExchange() {
   begun_ = true;
   RequestHead* head = &context_->request_head;
+  connect_ = request_.websocket();
+  if (connect_) {
+    std::string id;
+    context_->NewRequestId(&id);
+    request_.set_key(Base64(std::string_view(id).substr(0, kWebSocketKeyBytes)));
+  }
   const ParseOutcome outcome = request_.Finish(bodiless_, server_->Limits(), head);
   const uint32_t most = context_->config->limits.requests_per_connection;
   if (++server_->requests_ == most) server_->Drain();
   if (outcome.verdict != ParseVerdict::kComplete) return Refuse(outcome.status, outcome.reason);
   head_request_ = head->method == Method::kHead;
+  NoteGrpc(*head);
   if (head->body == BodyKind::kLength) declared_ = head->content_length;
   if (const char* wrong = BodyError(); wrong != nullptr) return Refuse(400, wrong);
+  // What a client says in a tunnel is no body, and waits until there is one.
+  if (connect_) return Begin(head, {}, true);
   delivered_ = body_ended_;
   if (!body_ended_) BeginBody();
   const Buffer body = TakeInput();
+  Begin(head, body.view(), delivered_);
+}
+
+void Http2Stream::Begin(RequestHead* head, std::string_view body, bool end) {
   ProxySession* session = context_->sessions.Take(context_);
   handler_ = session;
-  session->Begin(this, head, body.view(), delivered_, delivered_ ? std::string_view(trailers_.text()) : std::string_view());
+  session->Begin(this, head, body, end, end ? std::string_view(trailers_.text()) : std::string_view());
   request_.Clear();
 }
 
@@ -102,6 +123,7 @@ const char* Http2Stream::BodyError() const {
 }
 
 void Http2Stream::Deliver() {
+  if (connect_ && !tunnel_ && handler_ != nullptr) return;
   while (handler_ != nullptr && !delivered_ && (!in_.empty() || body_ended_ || in_trailers_)) {
     if (const char* wrong = BodyError(); wrong != nullptr) return FailMalformed(wrong);
     if (!handler_->WantsBody()) return;
@@ -138,7 +160,7 @@ void Http2Stream::Fail(const Status& status) {
 }
 
 bool Http2Stream::blocked() const {
-  return out_.size() >= kBlockedBytes || server_->buffered_ >= context_->config->http2.buffer_bytes ||
+  return out_.bytes.size() >= kBlockedBytes || server_->buffered_ >= context_->config->http2.buffer_bytes ||
          server_->connection_->congested();
 }
 
@@ -152,17 +174,17 @@ bool Http2Stream::congested() const {
 }
 
 void Http2Stream::Append(std::string_view data) {
-  out_.Append(data);
+  out_.bytes.Append(data);
   server_->buffered_ += data.size();
   Watch();
 }
 
 // What the codec has announced to come must come.
 void Http2Stream::DropOutput() {
-  Buffer dropped = std::move(out_);
-  out_ = Buffer(&context_->loop->buffers());
+  Buffer dropped = std::move(out_.bytes);
+  out_.bytes = Buffer(&context_->loop->buffers());
   server_->buffered_ -= dropped.size();
-  if (promised_ > 0) Append(dropped.view().substr(0, promised_));
+  if (out_.promised > 0) Append(dropped.view().substr(0, out_.promised));
 }
 
 void Http2Stream::SendInterim(ResponseHead* head) {
@@ -175,7 +197,9 @@ void Http2Stream::SendInterim(ResponseHead* head) {
 
 void Http2Stream::SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) {
   head_sent_ = true;
-  out_end_ = end;
+  out_.end = end;
+  // To a CONNECT it would mean that the tunnel stands.
+  if (connect_ && head->status / 100 == 2) head->status = 502;
   Http2Fields& fields = server_->fields_;
   fields.Clear();
   fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());
@@ -186,24 +210,35 @@ void Http2Stream::SendHead(ResponseHead* head, std::string_view request_id, std:
 }
 
 void Http2Stream::SendBody(std::string_view data, bool end, std::string_view trailers) {
-  out_end_ = end;
-  out_trailers_.assign(trailers);
+  out_.end = end;
+  out_.trailers.assign(trailers);
   Append(data);
-  if (deferred_ && (end || !data.empty())) {
-    deferred_ = false;
+  if (tunnel_) SetDeadline(context_->config->timeout.idle_ms);
+  if (out_.deferred && (end || !data.empty())) {
+    out_.deferred = false;
     server_->codec_->ResumeBody(id_);
   }
   server_->FlushSoon();
 }
 
-// No request that comes by HTTP/2 asks for it.
-void Http2Stream::SwitchProtocols(ResponseHead*, std::string_view, std::string_view) {
-  server_->codec_->Reset(id_, Http2Error::kInternal);
+// RFC 8441 section 5.
+void Http2Stream::SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) {
+  head_sent_ = tunnel_ = true;
+  head->status = 200;
+  std::erase_if(head->headers, [](const HeaderField& field) { return EqualsIgnoreCase(field.name, "sec-websocket-accept"); });
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());
+  server_->codec_->SendHead(id_, fields.fields(), true);
+  Append(data);
+  SetDeadline(context_->config->timeout.idle_ms);
+  server_->Mark(this);
   server_->FlushSoon();
 }
 
 size_t Http2Stream::SendError(ErrorPage page) {
-  head_sent_ = out_end_ = true;
+  head_sent_ = out_.end = true;
+  if (grpc_ && !malformed_) return SendGrpcError(page);
   page.close = false;
   page.head_only = head_request_;
   const std::string own = std::string(page.fields) + std::string(Hsts());
@@ -223,9 +258,39 @@ size_t Http2Stream::SendError(ErrorPage page) {
   return body.size();
 }
 
+void Http2Stream::NoteGrpc(const RequestHead& head) {
+  grpc_ = IsGrpc(head.headers);
+  if (!grpc_) return;
+  const std::optional<uint64_t> timeout = GrpcTimeoutNs(head.headers);
+  if (timeout && *timeout < MsToNs(context_->config->timeout.request_ms)) {
+    grpc_timer_.Set(context_->loop->now_ns() + *timeout);
+  }
+}
+
+// Once the response has begun, its end is the backend's and the client's business.
+void Http2Stream::OnGrpcTimer(void* self) {
+  auto* stream = static_cast<Http2Stream*>(self);
+  if (stream->handler_ == nullptr || stream->head_sent_ || stream->closed_) return;
+  stream->handler_->OnStreamFailed(Status(StatusCode::kTimeout, StatusSource::kProxy, "its grpc-timeout has passed"), true);
+}
+
+// A head that is trailers at once ("Trailers-Only").
+size_t Http2Stream::SendGrpcError(const ErrorPage& page) {
+  const std::string lines = fmt::format("content-type: application/grpc\r\ngrpc-status: {}\r\ngrpc-message: {}\r\n{}{}",
+                                        GrpcStatusOf(page.status), ReasonPhrase(page.status), page.fields, Hsts());
+  Http2Fields& fields = server_->fields_;
+  fields.Clear();
+  fields.Status(200);
+  fields.AddLines(lines);
+  if (!page.request_id.empty()) fields.Add("x-request-id", page.request_id, true);
+  server_->codec_->SendHead(id_, fields.fields(), false);
+  server_->FlushSoon();
+  return 0;
+}
+
 void Http2Stream::ResumeBody() {
   // The time in which the backend took nothing was not the client's.
-  if (!body_ended_) BeginBody();
+  if (!body_ended_ && !connect_) BeginBody();
   if (!delivered_) server_->Mark(this);
 }
 
@@ -247,14 +312,15 @@ void Http2Stream::Cut() {
     server_->codec_->Reset(id_, EndError());
     return;
   }
-  cut_ = out_end_ = true;
-  if (deferred_) server_->codec_->ResumeBody(id_);
-  deferred_ = false;
+  cut_ = out_.end = true;
+  if (out_.deferred) server_->codec_->ResumeBody(id_);
+  out_.deferred = false;
 }
 
 Http2Error Http2Stream::EndError() const {
   if (malformed_) return Http2Error::kProtocol;
-  return cut_ || !head_sent_ || !out_end_ ? Http2Error::kInternal : Http2Error::kNone;
+  if (tunnel_ && cut_) return Http2Error::kCancel;
+  return cut_ || !head_sent_ || !out_.end ? Http2Error::kInternal : Http2Error::kNone;
 }
 
 void Http2Stream::SetDeadline(uint32_t ms) { timer_.Set(context_->loop->now_ns() + MsToNs(ms)); }
@@ -269,6 +335,10 @@ void Http2Stream::BeginBody() {
 }
 
 void Http2Stream::AwaitBody(size_t came) {
+  if (connect_) {
+    if (tunnel_) SetDeadline(context_->config->timeout.idle_ms);
+    return;
+  }
   const uint64_t now = context_->loop->now_ns();
   timer_.Set(rate_.Await(came, context_->config->limits.min_rate_bytes, now,
                          now + MsToNs(context_->config->timeout.request_ms)));
@@ -278,9 +348,9 @@ void Http2Stream::OnTimer(void* self) { static_cast<Http2Stream*>(self)->OnDeadl
 
 void Http2Stream::OnDeadline() {
   if (closed_ || lost_) return;
-  const bool moved = progress_ != sent_;
-  progress_ = sent_;
-  if (!out_.empty()) {
+  const bool moved = progress_ != out_.sent;
+  progress_ = out_.sent;
+  if (!out_.bytes.empty()) {
     if (!moved && handler_ != nullptr) {
       handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "the client does not read"), false);
       return;
@@ -291,6 +361,11 @@ void Http2Stream::OnDeadline() {
       server_->FlushSoon();
       return;
     }
+  } else if (tunnel_ && handler_ != nullptr) {
+    handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "nothing was said in a tunnel"), false);
+    return;
+  } else if (connect_) {
+    return;
   } else if (handler_ != nullptr && !body_ended_ && handler_->WantsBody()) {
     // Who answers before the whole request has come may never want the rest. And a client whose window is full of what
     // other streams hold cannot send.

@@ -16,6 +16,7 @@
 #include "event/buffer.h"
 #include "event/timer.h"
 #include "http/http2_codec.h"
+#include "http/http2_outgoing.h"
 #include "http/http2_request.h"
 #include "http/rate_watch.h"
 #include "http/stream.h"
@@ -25,7 +26,7 @@ namespace ub {
 class Http2Server;
 struct WorkerContext;
 
-class Http2Stream final : public ServerStream {
+class Http2Stream final : public ServerStream, public CodecStream {
  public:
   explicit Http2Stream(WorkerContext* context);
 
@@ -58,9 +59,14 @@ class Http2Stream final : public ServerStream {
   friend class Http2Server;
   static constexpr uint64_t kNoLength = UINT64_MAX;
   static void OnTimer(void* self);
+  static void OnGrpcTimer(void* self);
 
   void StartExchange();
   void Refuse(uint16_t status, const char* reason);
+  // A request that is gRPC is answered so, and may say how long it waits.
+  void Begin(RequestHead* head, std::string_view body, bool end);
+  void NoteGrpc(const RequestHead& head);
+  size_t SendGrpcError(const ErrorPage& page);
   void Deliver();
   // Whether what has come of the body, and its end, fit what was announced. nullptr, or what is wrong.
   const char* BodyError() const;
@@ -93,24 +99,23 @@ class Http2Stream final : public ServerStream {
   bool delivered_ = false;      // and the session has it
   bool bodiless_ = false;       // the request ended with its head
   bool malformed_ = false;
+  bool grpc_ = false;
+  bool connect_ = false;        // it asks for a tunnel (RFC 8441)
+  bool tunnel_ = false;         // and has it
   bool head_request_ = false;
   bool head_sent_ = false;
-  bool out_end_ = false;        // nothing follows what is in out_
   bool cut_ = false;            // though there should: an error is to follow
-  bool deferred_ = false;       // the codec waits for ResumeBody
   bool closed_ = false;         // the codec knows it no more
   bool lost_ = false;           // the connection is over: only what the codec has announced is still sent
   uint64_t list_bytes_ = 0;     // of the head's fields, as RFC 9113 section 6.5.2 counts them
   uint64_t declared_ = kNoLength, received_ = 0;  // of the request's body
-  uint64_t sent_ = 0;           // of the response's body, to the connection
-  uint64_t progress_ = 0;       // sent_ when the deadline was last looked at
-  size_t promised_ = 0;         // bytes of out_ that the codec has announced in a frame's head
+  uint64_t progress_ = 0;       // out_.sent when the deadline was last looked at
   RateWatch rate_;
-  Timer timer_;
+  Timer timer_, grpc_timer_;
   Http2Request request_;
   Http2Trailers trailers_;
-  std::string out_trailers_;
-  Buffer in_, out_;             // of the request's body, of the response's
+  Buffer in_;                   // of the request's body
+  Http2Outgoing out_;           // the response's
 };
 
 // Reused among the connections of one worker.

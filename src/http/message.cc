@@ -13,6 +13,7 @@ void RequestHead::Clear() {
   keep_alive = true;
   expect_continue = false;
   upgrade = false;
+  te_trailers = false;
   body = BodyKind::kNone;
   content_length = 0;
   headers.clear();

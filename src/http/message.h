@@ -44,6 +44,7 @@ struct RequestHead {
   bool keep_alive = true;     // may another request follow on this connection
   bool expect_continue = false;
   bool upgrade = false;  // Connection: upgrade and an Upgrade field
+  bool te_trailers = false;  // TE says that trailers are welcome
   BodyKind body = BodyKind::kNone;
   uint64_t content_length = 0;  // with kLength
   HeaderList headers;

@@ -90,6 +90,7 @@ Json BackendJson(const BackendMetrics& backend) {
               {"idle_connections", backend.idle_connections},
               {"max_connections", backend.max_connections},
               {"backup", backend.backup},
+              {"protocol", backend.h2 ? "h2" : "http1"},
               {"total_requests", backend.requests},
               {"failures", backend.failures},
               {"retries", backend.retries},

@@ -133,6 +133,7 @@ std::vector<BackendMetrics> SnapshotBackends(const ShmSegment& shm, bool times) 
     backend.weight = slot.weight.load(kRelaxed);
     backend.max_connections = slot.max_connections.load(kRelaxed);
     backend.backup = slot.backup.load(kRelaxed) != 0;
+    backend.h2 = slot.protocol.load(kRelaxed) == static_cast<uint32_t>(BackendProtocol::kHttp2);
     backend.health = static_cast<HealthState>(slot.health.load(kRelaxed));
     backend.admin = static_cast<AdminState>(slot.admin.load(kRelaxed));
     const BreakerWord breaker = BreakerWord::Unpack(slot.breaker.load(kRelaxed));

@@ -42,7 +42,7 @@ struct BackendMetrics {
   uint32_t slot = 0;
   std::string address, name;
   uint32_t weight = 0, max_connections = 0;
-  bool backup = false;
+  bool backup = false, h2 = false;
   HealthState health = HealthState::kUnknown;
   AdminState admin = AdminState::kReady;
   CircuitState circuit = CircuitState::kClosed;

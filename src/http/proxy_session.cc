@@ -26,7 +26,8 @@ ProxySession::ProxySession(WorkerContext* context)
     : context_(context),
       head_(&context->loop->buffers()),
       body_(&context->loop->buffers()),
-      attempt_(context->loop, context->pool, &context->response_head, this) {}
+      attempt_(&http1_),
+      http1_(context->loop, context->pool, &context->response_head, this) {}
 
 void ProxySession::Transition(State to) { state_ = to; }
 
@@ -76,6 +77,7 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
   idempotent_ = head->idempotent();
   wants_json_ = PrefersJson(head->headers);
   chunked_ = head->body == BodyKind::kChunked;
+  te_trailers_ = head->te_trailers;
   body_end_ = body_end;
   body_bytes_ = body.size();
   OfferUpgrade(head);
@@ -157,47 +159,28 @@ void ProxySession::Launch(std::string_view body) {
     attempts_++;
     last_slot_ = lease_.slot;
     fresh_ = false;
-    std::optional<AttemptError> error = attempt_.Start(AttemptRequest(body), config_.get(), !fresh_only_);
+    ChooseAttempt();
+    std::optional<AttemptError> error = attempt_->Start(AttemptRequest(body), config_.get(), !fresh_only_);
     if (!error) break;
     NoteFailure(error->failure, error->status);
     if (!MayRetry(error->failure, error->status) || !Acquire(body)) return;
   }
-  fresh_ = !attempt_.reused();
-  Add(attempt_.reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
-  if (attempt_.connecting()) {
+  fresh_ = !attempt_->reused();
+  Add(attempt_->reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
+  if (attempt_->connecting()) {
     if (body_.empty() && !body.empty()) {
       body_.Append(body);
-      attempt_.MoveBody(body_.view());
+      attempt_->MoveBody(body_.view());
     }
   } else if (!idempotent_) {
-    body_.Clear();
-    replayable_ = body.empty();
+    DropBody(body);
   }
   // After a wait or a failed try nobody else looks whether the client has sent more meanwhile.
-  if (!body_end_ && attempt_.writable()) stream_->ResumeBody();
-}
-
-UpstreamAttempt::Request ProxySession::AttemptRequest(std::string_view body) const {
-  UpstreamAttempt::Request request;
-  request.head = head_.view();
-  request.body = body;
-  request.body_complete = body_end_;
-  request.chunked = chunked_;
-  request.upgrade = !upgrade_.empty();
-  request.trailers = trailers_;
-  request.method = method_;
-  request.address = context_->group->Address(lease_.slot, &request.address_bytes);
-  request.slot = lease_.slot;
-  request.generation = lease_.generation;
-  request.security = {&context_->security, &context_->group->Slot(lease_.slot)};
-  return request;
+  if (!body_end_ && attempt_->writable()) stream_->ResumeBody();
 }
 
 void ProxySession::OnAttemptWritable() {
-  if (!idempotent_ && !body_.empty()) {
-    body_.Clear();
-    replayable_ = false;
-  }
+  if (!idempotent_ && !body_.empty()) DropBody(body_.view());
   if (!body_end_) {
     stream_->ResumeBody();
   } else if (state_ == State::kTunnel) {
@@ -205,19 +188,19 @@ void ProxySession::OnAttemptWritable() {
   }
 }
 
-bool ProxySession::WantsBody() const { return attempt_.writable(); }
+bool ProxySession::WantsBody() const { return attempt_->writable(); }
 
 void ProxySession::OnRequestBody(std::string_view data, bool end, std::string_view trailers) {
   body_end_ = end;
   if (state_ == State::kTunnel) {
-    attempt_.SendBody(data, end, {});
+    attempt_->SendBody(data, end, {});
     FinishTunnelIfOver();
     return;
   }
   body_bytes_ += data.size();
   const uint64_t limit = config_->limits.body_bytes;
   if (limit != 0 && body_bytes_ > limit) {
-    attempt_.End();
+    attempt_->End();
     EndLease(Outcome::kNeutral);
     if (state_ == State::kTrying) {
       Answer(413);
@@ -227,14 +210,14 @@ void ProxySession::OnRequestBody(std::string_view data, bool end, std::string_vi
     return;
   }
   replayable_ = false;
-  if (attempt_.active()) attempt_.SendBody(data, end, trailers);
+  if (attempt_->active()) attempt_->SendBody(data, end, trailers);
 }
 
 void ProxySession::OnInterim(ResponseHead* head) { stream_->SendInterim(head); }
 
 void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool end) {
   const uint64_t now = context_->loop->now_ns();
-  response_ns_ = now - attempt_.sent_ns();
+  response_ns_ = now - attempt_->sent_ns();
   const bool failed = StatusIsFailure(config_->retry, head->status);
   if (failed && RetryElsewhere(head->status)) return;
   if (failed || lease_.half_open) {
@@ -263,7 +246,7 @@ bool ProxySession::RetryElsewhere(uint16_t status) {
     return false;
   }
   const Lease next = std::exchange(lease_, failed);
-  attempt_.End();
+  attempt_->End();
   Log(LogLevel::kWarn, "backend {}: status {}, tried again elsewhere (request {})",
       context_->group->Slot(failed.slot).address_text, status, request_id_);
   EndLease(Outcome::kFailure);
@@ -283,10 +266,10 @@ void ProxySession::OnResponseBody(std::string_view data, bool end, std::string_v
   FinishTunnelIfOver();
 }
 
-void ProxySession::OnStreamWritable() { attempt_.Resume(); }
+void ProxySession::OnStreamWritable() { attempt_->Resume(); }
 
 void ProxySession::OnStreamFailed(const Status& status, bool can_answer) {
-  attempt_.End();
+  attempt_->End();
   EndLease(Outcome::kNeutral);
   if (can_answer && (state_ == State::kTrying || state_ == State::kQueued)) {
     Answer(HttpStatusOf(status));
@@ -297,12 +280,13 @@ void ProxySession::OnStreamFailed(const Status& status, bool can_answer) {
 }
 
 void ProxySession::NoteFailure(TryFailure failure, const Status& status) {
-  const bool reused = failure == TryFailure::kReusedDied;
+  const bool reused = failure == TryFailure::kReusedDied || failure == TryFailure::kRefused;
   const bool local = status.source() == StatusSource::kProxy;  // out of descriptors or ports: not the backend's fault
   if (reused) {
     reused_died_++;
     attempts_--;
     fresh_only_ = true;
+    if (failure == TryFailure::kRefused) failed_status_ = 503;
   } else {
     if (tried_count_ < kMaxTried) tried_[tried_count_++] = lease_.slot;
     Log(LogLevel::kWarn, "backend {}: {} (request {})", context_->group->Slot(lease_.slot).address_text,
@@ -320,7 +304,7 @@ bool ProxySession::MayRetry(TryFailure failure, const Status& status) {
     return false;
   }
   failed_status_ = HttpStatusOf(status);
-  if (failure == TryFailure::kReusedDied) {
+  if (failure == TryFailure::kReusedDied || failure == TryFailure::kRefused) {
     Add(context_->counters->retries);
   } else {
     CountRetry();
@@ -351,8 +335,8 @@ void ProxySession::EndLease(Outcome outcome) {
   const Lease lease = lease_;
   lease_ = Lease();
   RecordTry(*context_->shm, context_->row,
-            {lease.slot, fresh_, attempts_ + reused_died_ > 1, response_ns_, attempt_.bytes_sent(),
-             attempt_.bytes_received()});
+            {lease.slot, fresh_, attempts_ + reused_died_ > 1, response_ns_, attempt_->bytes_sent(),
+             attempt_->bytes_received()});
   // Last: the slot may go to another address now.
   context_->group->Report(lease, outcome, response_ns_, context_->loop->now_ns());
   context_->queue->PlaceFreed();
@@ -380,7 +364,7 @@ void ProxySession::Finish(bool complete) {
   const uint64_t duration_ns = tunnel ? response_ns_ : context_->loop->now_ns() - begun_ns_;
   Transition(State::kDone);
   context_->queue->Leave(this);
-  attempt_.End();
+  attempt_->End();
   EndLease(complete ? Outcome::kSuccess : Outcome::kNeutral);
   head_.Clear();
   body_.Clear();
@@ -389,6 +373,7 @@ void ProxySession::Finish(bool complete) {
   if (counted_retry_) context_->retrying--;
   RecordRequest(*context_->shm, context_->row,
                 {status_, answered, client_left_ && !tunnel, duration_ns});
+  GiveAttempt();
   config_.reset();
   ServerStream* stream = stream_;
   stream_ = nullptr;

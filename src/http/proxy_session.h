@@ -13,6 +13,7 @@
 
 #include "core/prefetch.h"
 #include "http/access_log.h"
+#include "http/http1_attempt.h"
 #include "http/request_queue.h"
 #include "http/stream.h"
 #include "http/upstream_attempt.h"
@@ -43,7 +44,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   bool WantsResponse() const override { return !stream_->congested(); }
   void Warm() const override {
     stream_->Warm();
-    Prefetch(this, sizeof *this - sizeof attempt_);
+    Prefetch(this, sizeof *this - sizeof http1_);
   }
 
   Turn OnQueueTurn() override;
@@ -74,6 +75,12 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   // Starts a try at the backend that was picked; fails over at once where connecting fails at once.
   void Launch(std::string_view body);
   UpstreamAttempt::Request AttemptRequest(std::string_view body) const;
+  // Has attempt_ be one that speaks what the picked backend does.
+  void ChooseAttempt();
+  // What has come of the body is with the backend, which may be asked only once.
+  void DropBody(std::string_view body);
+  // It is of no use any more where it is not our own.
+  void GiveAttempt();
   void NoteFailure(TryFailure failure, const Status& status);
   // A response whose status is a failure: tries another backend, if there is a place at one; otherwise the response is
   // the client's. True: it was thrown away.
@@ -98,6 +105,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   bool idempotent_ = false;
   bool wants_json_ = false;
   bool chunked_ = false;        // the request's body
+  bool te_trailers_ = false;    // the client takes trailers
   bool body_end_ = false;       // all of it has come
   bool replayable_ = true;      // head_ and body_ are all that was ever sent
   bool fresh_only_ = false;     // kept-alive connections have died on this request
@@ -126,7 +134,8 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   std::string trailers_;
   std::string upgrade_;  // the protocols that the client offers to switch to; empty: none
   Buffer head_, body_;  // the forwarded head; body bytes that are not sent or may have to be sent again
-  UpstreamAttempt attempt_;
+  UpstreamAttempt* attempt_;  // http1_, or one of context_->http2_attempts
+  Http1Attempt http1_;
 };
 
 }  // namespace ub

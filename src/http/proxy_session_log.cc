@@ -17,7 +17,7 @@ void ProxySession::LogAccess(bool complete) const {
   entry.tries = attempts_ + reused_died_;
   if (last_slot_ != kNoSlot) {
     entry.backend = context_->group->Slot(last_slot_).address_text;
-    entry.connect_ns = attempt_.connect_ns();
+    entry.connect_ns = attempt_->connect_ns();
   }
   if (first_byte_ns_ != 0) entry.first_byte_ns = first_byte_ns_ - notes_.begun_ns();
   entry.total_ns = context_->loop->now_ns() - notes_.begun_ns();

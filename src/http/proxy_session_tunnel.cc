@@ -26,13 +26,13 @@ void ProxySession::OfferUpgrade(RequestHead* head) {
 
 void ProxySession::OnUpgrade(ResponseHead* head, std::string_view data) {
   if (!SwitchesTo(head->headers, upgrade_)) {
-    attempt_.End();
+    attempt_->End();
     OnAttemptFailed(TryFailure::kBadResponse, Status(StatusCode::kProtocol, StatusSource::kBackend,
                                                      "switched to a protocol that was not asked for"));
     return;
   }
   const uint64_t now = context_->loop->now_ns();
-  response_ns_ = now - attempt_.sent_ns();
+  response_ns_ = now - attempt_->sent_ns();
   status_ = head->status;
   first_byte_ns_ = now;
   sent_bytes_ = data.size();
@@ -50,7 +50,7 @@ void ProxySession::OnUpgrade(ResponseHead* head, std::string_view data) {
 
 void ProxySession::FinishTunnelIfOver() {
   // Closing the backend's connection would drop what it has not taken yet.
-  if (body_end_ && backend_ended_ && attempt_.writable()) Finish(true);
+  if (body_end_ && backend_ended_ && attempt_->writable()) Finish(true);
 }
 
 }  // namespace ub

@@ -15,7 +15,8 @@ bool Configured(const RetryConfig& config, const RetryQuestion& question) {
     case TryFailure::kReset: return config.on_reset;
     case TryFailure::kTimeout: return config.on_timeout;
     case TryFailure::kStatus: return StatusIsFailure(config, question.status);
-    case TryFailure::kBadResponse: return false;
+    case TryFailure::kBadResponse:
+    case TryFailure::kRefused: return false;
   }
   return false;
 }
@@ -29,9 +30,10 @@ bool StatusIsFailure(const RetryConfig& config, uint16_t status) {
 RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question) {
   if (question.response_begun || !question.replayable) return {};
   // A request that may have reached a backend is sent again only if doing it twice is doing it once.
-  if (question.failure != TryFailure::kConnect && !question.idempotent) return {};
-  if (question.failure == TryFailure::kReusedDied) {
-    // Nobody's fault and not counted: the connection had ended before the request came.
+  const bool unseen = question.failure == TryFailure::kConnect || question.failure == TryFailure::kRefused;
+  if (!unseen && !question.idempotent) return {};
+  if (question.failure == TryFailure::kReusedDied || question.failure == TryFailure::kRefused) {
+    // Nobody's fault and not counted: the connection had ended before the request came, or is about to.
     return {question.reused_died <= kMaxReusedDied, true};
   }
   if (!Configured(config, question) || question.attempts >= config.max_attempts) return {};

@@ -16,13 +16,14 @@ enum class TryFailure : uint8_t {
   kTimeout,      // no response head in time
   kStatus,       // a response with a status that may be configured as a reason
   kBadResponse,  // the backend spoke badly
+  kRefused,      // the backend has said that it did not look at the request (RFC 9113 section 8.7)
 };
 
 struct RetryQuestion {
   TryFailure failure = TryFailure::kConnect;
   uint16_t status = 0;      // with kStatus
-  uint32_t attempts = 1;    // made so far, those with kReusedDied not counted
-  uint32_t reused_died = 0;  // tries that ended as kReusedDied
+  uint32_t attempts = 1;    // made so far, those with kReusedDied and kRefused not counted
+  uint32_t reused_died = 0;  // tries that ended as kReusedDied or kRefused
   bool idempotent = false;
   bool replayable = false;       // head and body so far can be sent again
   bool response_begun = false;   // the client has seen part of a response

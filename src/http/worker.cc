@@ -38,6 +38,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
       loop_(std::move(loop)),
       group_(*child->shm, child->row, kDefaultPool, child->worker_id),
       pool_(loop_.get(), child->shm, child->row),
+      http2_clients_(loop_.get(), &pool_),
       places_(*child->shm, child->row),
       access_log_(loop_.get()),
       queue_(loop_.get(), &child->shm->row(child->row).queued),
@@ -50,6 +51,7 @@ Worker::Worker(ChildContext* child, std::unique_ptr<EventLoop> loop)
   context_.counters = &child->shm->row(child->row);
   context_.group = &group_;
   context_.pool = &pool_;
+  context_.http2_clients = &http2_clients_;
   context_.places = &places_;
   context_.access_log = &access_log_;
   context_.queue = &queue_;
@@ -93,13 +95,19 @@ void Worker::SendReady() {
 
 void Worker::TurnBegins() {
   context_.sessions.Recycle();
+  context_.http2_attempts.Recycle();
   if (group_.Refresh()) {
-    // Connections to backends that are no longer there, or whose slot has another tenant, serve nobody.
-    pool_.CloseUnless([this](uint32_t slot, uint32_t generation) {
-      const BackendSlot& at = child_->shm->slot(slot);
-      return at.state.load(std::memory_order_acquire) == static_cast<uint32_t>(SlotState::kActive) &&
-             at.generation.load(std::memory_order_acquire) == generation;
-    });
+    // Connections to backends that are no longer there, or whose slot has another tenant or protocol, serve nobody.
+    const auto keep = [this](BackendProtocol protocol) {
+      return [this, protocol](uint32_t slot, uint32_t generation) {
+        const BackendSlot& at = child_->shm->slot(slot);
+        return at.state.load(std::memory_order_acquire) == static_cast<uint32_t>(SlotState::kActive) &&
+               at.protocol.load(std::memory_order_acquire) == static_cast<uint32_t>(protocol) &&
+               at.generation.load(std::memory_order_acquire) == generation;
+      };
+    };
+    pool_.CloseUnless(keep(BackendProtocol::kHttp1));
+    http2_clients_.CloseUnless(keep(BackendProtocol::kHttp2));
   }
 }
 
@@ -117,7 +125,10 @@ Status Worker::LoadCertificates(const Config& config) {
   }
   bool changed = false;
   if (Status status = context_.security.Configure(config, &changed); !status.ok()) return status;
-  if (changed) pool_.Renew();
+  if (changed) {
+    pool_.Renew();
+    http2_clients_.Renew();
+  }
   context_.tls = std::move(tls);
   return Status::Ok();
 }
@@ -133,6 +144,7 @@ void Worker::Configure() {
   access_log_.Configure(context_.config->logging, child_->access_log_fd);
   group_.Configure(*context_.config);
   pool_.Configure(context_.config->connection_pool);
+  http2_clients_.Configure(context_.config);
   queue_.Configure(context_.config->queue);
   child_->sockets->MarkProtocols(context_.config->listen);
 }

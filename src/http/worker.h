@@ -9,6 +9,7 @@
 #include "event/listener.h"
 #include "http/access_log.h"
 #include "http/client_connection.h"
+#include "http/http2_clients.h"
 #include "http/request_queue.h"
 #include "http/worker_context.h"
 
@@ -57,6 +58,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   std::unique_ptr<EventLoop> loop_;
   UpstreamGroup group_;
   KeepalivePool pool_;
+  Http2Clients http2_clients_;
   ClientPlaces places_;
   AccessLog access_log_;
   RequestQueue queue_;

@@ -15,6 +15,7 @@
 #include "event/event_loop.h"
 #include "event/tls_context.h"
 #include "http/http1_exchange.h"
+#include "http/http2_attempt.h"
 #include "http/http2_stream.h"
 #include "http/request_key.h"
 #include "http/request_stage.h"
@@ -71,6 +72,7 @@ struct WorkerContext {
   ProcessRow* counters = nullptr;
   UpstreamGroup* group = nullptr;
   KeepalivePool* pool = nullptr;
+  Http2Clients* http2_clients = nullptr;
   const ClientPlaces* places = nullptr;
   RefusedClients refused_clients, failed_handshakes;
   AccessLog* access_log = nullptr;
@@ -94,6 +96,7 @@ struct WorkerContext {
   SessionPool sessions;
   Http1ExchangePool exchanges{1024};
   Http2StreamPool http2_streams{1024};
+  Http2AttemptPool http2_attempts;
 
   // 32 hex digits.
   void NewRequestId(std::string* out);

@@ -30,8 +30,8 @@ std::string BackendSecurity::NameOf(const BackendSlot& slot) const {
   return std::string(host);
 }
 
-std::unique_ptr<Transport> BackendSecurity::NewTransport(const BackendSlot& slot) const {
-  return context_->NewTransport(NameOf(slot));
+std::unique_ptr<Transport> BackendSecurity::NewTransport(const BackendSlot& slot, bool h2) const {
+  return context_->NewTransport(NameOf(slot), h2);
 }
 
 }  // namespace ub

@@ -22,7 +22,8 @@ class BackendSecurity {
   Status Configure(const Config& config, bool* changed);
   bool enabled() const { return context_ != nullptr; }
   // The client's side of one connection to that backend; null where memory has run out. Only where enabled().
-  std::unique_ptr<Transport> NewTransport(const BackendSlot& slot) const;
+  // `h2`: it is to be spoken to in HTTP/2.
+  std::unique_ptr<Transport> NewTransport(const BackendSlot& slot, bool h2 = false) const;
   // Who a backend must be: backend_tls.server_name, or its host as the configuration has it.
   std::string NameOf(const BackendSlot& slot) const;
 

@@ -168,6 +168,8 @@ void BackendTable::Edit(uint32_t b, const BackendSpec& spec) {
   slot.weight.store(std::max(spec.weight, 1u), kRelaxed);
   slot.max_connections.store(spec.max_connections, kRelaxed);
   slot.backup.store(spec.backup ? 1 : 0, kRelaxed);
+  const BackendProtocol protocol = spec.h2 ? BackendProtocol::kHttp2 : BackendProtocol::kHttp1;
+  slot.protocol.store(static_cast<uint32_t>(protocol), kRelaxed);
 }
 
 void BackendTable::Retire(uint32_t b) {

@@ -33,6 +33,7 @@ struct BackendSpec {
   uint32_t max_connections = 0;
   uint32_t order = 0;
   bool backup = false;
+  bool h2 = false;
 };
 
 class BackendTable {

@@ -46,6 +46,7 @@ Result<std::vector<BackendSpec>> BackendSpecs(const Config& config, const HostAn
     spec.max_connections = backend.max_connections;
     spec.order = static_cast<uint32_t>(specs.size());
     spec.backup = backend.backup;
+    spec.h2 = backend.h2;
     specs.push_back(std::move(spec));
   }
   return specs;

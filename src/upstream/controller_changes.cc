@@ -195,6 +195,7 @@ Status Controller::AddBackend(const BackendConfig& backend) {
   change.weight = backend.weight;
   change.max_connections = backend.max_connections;
   change.backup = backend.backup;
+  change.h2 = backend.h2;
   change.name = backend.name;
   const RuntimeState before = state_;
   if (Status status = Change(std::move(next)); !status.ok()) {

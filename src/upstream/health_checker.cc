@@ -66,7 +66,8 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
     if (probe_ != nullptr || stopped_) return;
     const BackendSlot& at = owner_->shm_->slot(slot_);
     config_ = owner_->config_;  // the probe reads it to its end
-    probe_ = owner_->factory_->Make(owner_->loop_, config_->health_check, this);
+    probe_ = owner_->factory_->Make(owner_->loop_, config_->health_check,
+                                    static_cast<BackendProtocol>(at.protocol.load(std::memory_order_relaxed)), this);
     starting_ = true;
     ended_at_once_ = false;
     probe_->Start({reinterpret_cast<const sockaddr*>(at.address), static_cast<socklen_t>(at.address_bytes),

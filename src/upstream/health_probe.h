@@ -32,9 +32,10 @@ struct ProbeTarget {
   const BackendSlot* backend = nullptr;       // with `security`
 };
 
-// A connection to it, as Connection::Connect.
+// A connection to it, as Connection::Connect. `h2`: to speak HTTP/2 over, which TLS is told.
 Result<std::unique_ptr<Connection>> ConnectToTarget(EventLoop* loop, const ProbeTarget& target,
-                                                    ConnectionHandler* handler, bool* connected);
+                                                    ConnectionHandler* handler, bool* connected,
+                                                    bool h2 = false);
 // Why it did not come to be, for OnProbeDone.
 std::string ConnectFailure(const Connection& connection, int error);
 
@@ -47,15 +48,16 @@ class HealthProbe : public Retirable {
 class HealthProbeFactory {
  public:
   virtual ~HealthProbeFactory() = default;
-  // `config` and `handler` outlive the probe.
-  virtual std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config,
+  // `config` and `handler` outlive the probe. `protocol`: what the backend speaks.
+  virtual std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config, BackendProtocol protocol,
                                             ProbeHandler* handler) = 0;
 };
 
 // Checks that a connection can be made, and nothing more.
 class TcpProbeFactory final : public HealthProbeFactory {
  public:
-  std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config, ProbeHandler* handler) override;
+  std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config, BackendProtocol protocol,
+                                    ProbeHandler* handler) override;
 };
 
 }  // namespace ub

@@ -44,10 +44,11 @@ class TcpProbe final : public HealthProbe, public ConnectionHandler {
 }  // namespace
 
 Result<std::unique_ptr<Connection>> ConnectToTarget(EventLoop* loop, const ProbeTarget& target,
-                                                    ConnectionHandler* handler, bool* connected) {
+                                                    ConnectionHandler* handler, bool* connected,
+                                                    bool h2) {
   std::unique_ptr<Transport> transport;
   if (target.security != nullptr) {
-    transport = target.security->NewTransport(*target.backend);
+    transport = target.security->NewTransport(*target.backend, h2);
     if (transport == nullptr) return Fail(Status(StatusCode::kExhausted, StatusSource::kProxy, "no memory for TLS"));
   }
   return Connection::Connect(loop, target.address, target.bytes, handler, connected, std::move(transport));
@@ -59,7 +60,7 @@ std::string ConnectFailure(const Connection& connection, int error) {
 }
 
 std::unique_ptr<HealthProbe> TcpProbeFactory::Make(EventLoop* loop, const HealthCheckConfig& config,
-                                                   ProbeHandler* handler) {
+                                                   BackendProtocol, ProbeHandler* handler) {
   return std::make_unique<TcpProbe>(loop, config, handler);
 }
 

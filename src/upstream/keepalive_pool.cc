@@ -72,6 +72,15 @@ bool KeepalivePool::IsQuiet(Connection* connection) {
   return !connection->readable() || connection->Read(&byte, 1).state == IoState::kWouldBlock;
 }
 
+void KeepalivePool::Publish(uint32_t slot) {
+  shm_->idle(row_, slot).store(slots_[slot].idle + slots_[slot].other, std::memory_order_relaxed);
+}
+
+void KeepalivePool::CountOther(uint32_t slot, uint32_t idle) {
+  At(slot).other = idle;
+  Publish(slot);
+}
+
 void KeepalivePool::EndUse(uint32_t slot) { At(slot).in_use--; }
 
 uint32_t KeepalivePool::Allowed(const Slot& slot) const {
@@ -111,7 +120,7 @@ void KeepalivePool::Link(BackendConnection* connection) {
   (slot.newest != nullptr ? slot.newest->newer_ : slot.oldest) = connection;
   slot.newest = connection;
   slot.idle++;
-  shm_->idle(row_, connection->slot).store(slot.idle, std::memory_order_relaxed);
+  Publish(connection->slot);
 }
 
 std::unique_ptr<BackendConnection> KeepalivePool::Unlink(BackendConnection* connection) {
@@ -119,7 +128,7 @@ std::unique_ptr<BackendConnection> KeepalivePool::Unlink(BackendConnection* conn
   (connection->newer_ != nullptr ? connection->newer_->older_ : slot.newest) = connection->older_;
   (connection->older_ != nullptr ? connection->older_->newer_ : slot.oldest) = connection->newer_;
   slot.idle--;
-  shm_->idle(row_, connection->slot).store(slot.idle, std::memory_order_relaxed);
+  Publish(connection->slot);
   return std::unique_ptr<BackendConnection>(connection);
 }
 

@@ -67,6 +67,9 @@ class KeepalivePool {
     CloseAll();
   }
 
+  // So many idle connections are kept elsewhere: they stand in the gauge too.
+  void CountOther(uint32_t slot, uint32_t idle);
+
   uint32_t idle(uint32_t slot) const;
   uint32_t in_use(uint32_t slot) const;
 
@@ -75,6 +78,7 @@ class KeepalivePool {
   struct Slot {
     BackendConnection *newest = nullptr, *oldest = nullptr;
     uint32_t idle = 0, in_use = 0;
+    uint32_t other = 0;  // idle, and kept elsewhere
     uint32_t peak = 0, last_peak = 0;  // of in_use in this period and the one before
   };
   static void OnPeriod(void* self);
@@ -88,6 +92,7 @@ class KeepalivePool {
   void Close(std::unique_ptr<BackendConnection> connection);
   void Trim(Slot* slot);
   void EndUse(uint32_t slot);
+  void Publish(uint32_t slot);
 
   EventLoop* loop_;
   ShmSegment* shm_;

@@ -61,6 +61,7 @@ std::string RuntimeState::ToText() const {
     if (change.weight != 0) entry["weight"] = change.weight;
     if (change.max_connections != 0) entry["max_connections"] = change.max_connections;
     if (change.backup) entry["backup"] = true;
+    if (change.h2) entry["h2"] = true;
     if (!change.name.empty()) entry["name"] = change.name;
     backends.push_back(std::move(entry));
   }
@@ -87,7 +88,8 @@ Result<RuntimeState> RuntimeState::Parse(std::string_view text) {
         Take(entry, "drained", &change.drained) &&
         Take(entry, "weight", kMaxWeight, &change.weight) &&
         Take(entry, "max_connections", 10'000'000, &change.max_connections) &&
-        Take(entry, "backup", &change.backup) && Take(entry, "name", &change.name);
+        Take(entry, "backup", &change.backup) && Take(entry, "h2", &change.h2) &&
+         Take(entry, "name", &change.name);
     if (!good || !ParseEndpoint(address, /*allow_weight=*/false)) {
       return Fail(Broken(fmt::format("its entry for \"{}\" is wrong", Printable(address))));
     }
@@ -132,6 +134,7 @@ Config RuntimeState::WithAdded(const Config& config) const {
     backend.weight = change.weight != 0 ? change.weight : config.default_weight;
     backend.max_connections = change.max_connections;
     backend.backup = change.backup;
+    backend.h2 = change.h2;
     backend.name = change.name.empty() ? address : change.name;
     out.backends.push_back(std::move(backend));
   }

@@ -26,6 +26,7 @@ struct RuntimeChange {
   uint32_t weight = 0;  // 0: as configured
   uint32_t max_connections = 0;
   bool backup = false;
+  bool h2 = false;
   std::string name;
 
   bool empty() const { return !added && !removed && !drained && weight == 0; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace ub::itest {
 namespace h2 {
@@ -70,6 +71,38 @@ H2Client::H2Client(const Endpoint& to, Options options) : options_(options), soc
   Send(hello);
 }
 
+H2Client::H2Client(Socket socket, std::string_view settings)
+    : socket_(std::move(socket)), backend_(true), preface_left_(h2::kPreface.size()) {
+  nghttp2_hd_deflate_new(&deflater_, 4096);
+  nghttp2_hd_inflate_new(&inflater_);
+  SendFrame(h2::kSettings, 0, 0, settings);
+}
+
+uint32_t H2Client::NextRequest(Millis limit) {
+  const Deadline deadline(limit);
+  while (arrived_.empty()) {
+    if (deadline.Passed() || !ReadFrame(Millis(deadline.PollMs()))) {
+      if (closed_ || deadline.Passed()) return 0;
+    }
+  }
+  const uint32_t stream = arrived_.front();
+  arrived_.erase(arrived_.begin());
+  return stream;
+}
+
+void H2Client::Head(uint32_t stream, const Fields& fields, bool end) {
+  SendFrame(h2::kHeaders, static_cast<uint8_t>(h2::kEndHeaders | (end ? h2::kEndStream : 0)), stream, Block(fields));
+}
+
+void H2Client::Reply(uint32_t stream, int status, std::string_view body, const Fields& more, const Fields& trailers) {
+  Fields fields = {{":status", std::to_string(status)}};
+  fields.insert(fields.end(), more.begin(), more.end());
+  const bool bare = body.empty() && trailers.empty();
+  Head(stream, fields, bare);
+  if (!body.empty()) SendBody(stream, body, trailers.empty());
+  if (!trailers.empty()) Trailers(stream, trailers);
+}
+
 H2Client::~H2Client() {
   nghttp2_hd_deflate_del(deflater_);
   nghttp2_hd_inflate_del(inflater_);
@@ -114,7 +147,8 @@ bool H2Client::SendBody(uint32_t stream, std::string_view body, bool end) {
   do {
     const int64_t room = std::min({window_, windows_[stream], static_cast<int64_t>(kMaxFrame)});
     if (room <= 0 && !body.empty()) {
-      if (streams_[stream].over() || !ReadFrame()) return false;
+      const H2Response& far = streams_[stream];
+      if ((backend_ ? far.reset.has_value() : far.over()) || !ReadFrame()) return false;
       continue;
     }
     const std::string_view piece = body.substr(0, static_cast<size_t>(std::max<int64_t>(room, 0)));
@@ -135,7 +169,11 @@ size_t H2Client::SendSome(uint32_t stream, std::string_view body) {
 bool H2Client::ReadFrame(Millis limit) {
   const Deadline deadline(limit);
   for (;;) {
-    if (buffer_.size() >= kHead) {
+    if (preface_left_ > 0 && buffer_.size() >= preface_left_) {
+      if (!buffer_.starts_with(h2::kPreface)) closed_ = true;
+      buffer_.erase(0, std::exchange(preface_left_, 0));
+    }
+    if (preface_left_ == 0 && buffer_.size() >= kHead) {
       const size_t length = Read32(std::string(1, '\0') + buffer_.substr(0, 3));
       if (buffer_.size() >= kHead + length) {
         const std::string frame = buffer_.substr(0, kHead + length);
@@ -149,7 +187,7 @@ bool H2Client::ReadFrame(Millis limit) {
     const Io io = socket_.Receive(&buffer_, 64 * 1024, Millis(deadline.PollMs()));
     if (io == Io::kEnd || io == Io::kReset) closed_ = true;
     if (io != Io::kOk && buffer_.size() < kHead) return false;
-    if (io == Io::kTimeout) return false;
+    if (io == Io::kTimeout || io == Io::kStopped) return false;
   }
 }
 
@@ -268,6 +306,12 @@ void H2Client::TakeHeaders(uint32_t stream, bool end, std::string_view block) {
   }
   nghttp2_hd_inflate_end_headers(inflater_);
   response.ended = response.ended || end;
+  if (backend_ && response.status == 0) {
+    response.status = 1;
+    response.fields = fields;
+    arrived_.push_back(stream);
+    return;
+  }
   if (response.status != 0) {
     response.trailers = fields;
     return;

@@ -65,6 +65,8 @@ class H2Client {
   };
   explicit H2Client(const Endpoint& to) : H2Client(to, Options{}) {}
   H2Client(const Endpoint& to, Options options);
+  // The other side of a connection: a backend's, which takes preface and requests. `settings`: a payload of SETTINGS.
+  H2Client(Socket socket, std::string_view settings);
   ~H2Client();
   H2Client(const H2Client&) = delete;
 
@@ -98,6 +100,15 @@ class H2Client {
   // A PING there and back: what was sent before has been looked at. False where the connection ended.
   bool RoundTrip();
 
+  // A backend's. The stream of the next request whose head has come; 0 where the connection ended or none came in time.
+  uint32_t NextRequest(Millis limit = kLimit);
+  // Reads on until the request is whole.
+  const H2Response& Whole(uint32_t stream) { return Wait(stream); }
+  // A head; `end`: nothing follows it.
+  void Head(uint32_t stream, const Fields& fields, bool end = false);
+  // ":status" and a body.
+  void Reply(uint32_t stream, int status, std::string_view body = "", const Fields& more = {}, const Fields& trailers = {});
+
   bool closed() const { return closed_; }
   std::optional<uint32_t> goaway() const { return goaway_; }  // the error of the last GOAWAY
   uint32_t last_stream() const { return last_stream_; }       // and its stream
@@ -112,6 +123,9 @@ class H2Client {
 
   Options options_;
   Socket socket_;
+  bool backend_ = false;
+  size_t preface_left_ = 0;
+  std::vector<uint32_t> arrived_;  // requests that NextRequest has not told of
   nghttp2_hd_deflater* deflater_ = nullptr;
   nghttp2_hd_inflater* inflater_ = nullptr;
   uint32_t next_ = 1;

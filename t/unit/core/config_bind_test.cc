@@ -30,8 +30,8 @@ TEST(ConfigBind, WithoutKeysEverythingIsDefault) {
 }
 
 TEST(ConfigBind, AHealthPathMakesTheCheckHttp) {
-  EXPECT_FALSE(Bound("").health_check.http);
-  EXPECT_TRUE(Bound("health_check: { path: /up }\n").health_check.http);
+  EXPECT_FALSE(Bound("").health_check.http());
+  EXPECT_TRUE(Bound("health_check: { path: /up }\n").health_check.http());
   EXPECT_EQ(Bound("health_check: { type: http }\n").health_check.path, "/");
   EXPECT_EQ(Bound("health_check: { type: tcp }\n").health_check.path, "");
   EXPECT_EQ(Bound("health_check: { path: \"/a?b=c\", method: GET, expected_body: ok }\n")

@@ -82,11 +82,11 @@ Config UnusualConfig() {
   c.hash_key = "cookie:session";
   c.default_weight = 7;
   c.backends = {{"10.0.0.1", 8080, false, 5, 6, false, "one"},
-                {"fe80::1", 1, false, 65535, 0, true, "[fe80::1]:1"},
+                {"fe80::1", 1, false, 65535, 0, true, "[fe80::1]:1", true},
                 {"app.example", 65535, false, 1, 0, false, "a \"quoted\" \\ name; # of ours"},
                 {"/run/app.sock", 0, true, 100, 0, false, "unix:/run/app.sock"}};
   c.health_check.enabled = false;
-  c.health_check.http = true;
+  c.health_check.type = "http";
   c.health_check.interval_ms = 100;
   c.health_check.timeout_ms = 101;
   c.health_check.max_failures = 4;

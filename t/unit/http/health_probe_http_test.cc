@@ -11,7 +11,7 @@ namespace {
 class HealthProbeHttpTest : public LoopTest, public ProbeHandler {
  protected:
   HealthProbeHttpTest() : listener_(ListenTcp()) {
-    config_.http = true;
+    config_.type = "http";
     config_.method = "GET";
     config_.path = "/health";
   }
@@ -24,7 +24,7 @@ class HealthProbeHttpTest : public LoopTest, public ProbeHandler {
   void Start(std::string_view name = "app:80") {
     calls_ = 0;
     got_.clear();
-    probe_ = HttpProbeFactory().Make(loop(), config_, this);
+    probe_ = HttpProbeFactory().Make(loop(), config_, BackendProtocol::kHttp1, this);
     probe_->Start({listener_.sa(), sizeof listener_.address, name});
   }
   // Starts a probe and waits for its connection and request.
@@ -203,7 +203,7 @@ TEST_F(HealthProbeHttpTest, DestroyedProbeTellsNothingAndCloses) {
 }
 
 TEST_F(HealthProbeHttpTest, WithoutHttpItIsATcpProbe) {
-  config_.http = false;
+  config_.type = "tcp";
   Start();
   ASSERT_TRUE(RunUntil([&] { return calls_ == 1; }));
   EXPECT_TRUE(success_);

@@ -16,6 +16,7 @@
 #include "../upstream/upstream_fixture.h"
 #include "http/access_log.h"
 #include "http/http1_server.h"
+#include "http/http2_clients.h"
 #include "http/proxy_session.h"
 #include "http/request_queue.h"
 
@@ -75,6 +76,8 @@ class ProxyTest : public LoopTest, public ServerOwner {
     context_->counters = &pool_->shm().row(0);
     context_->group = &pool_->group();
     context_->pool = keepalive_.get();
+    http2_clients_ = std::make_unique<Http2Clients>(loop(), keepalive_.get());
+    context_->http2_clients = http2_clients_.get();
     context_->queue = queue_.get();
     access_log_ = std::make_unique<AccessLog>(loop());
     context_->access_log = access_log_.get();
@@ -82,12 +85,16 @@ class ProxyTest : public LoopTest, public ServerOwner {
     context_->places = places_.get();
     context_->random = Random(1);
     Configure();
-    loop()->set_turn_hook([this] { context_->sessions.Recycle(); });
+    loop()->set_turn_hook([this] {
+      context_->sessions.Recycle();
+      context_->http2_attempts.Recycle();
+    });
   }
   // Brings config_ into force, as a reload does.
   void Configure() {
     context_->config = std::make_shared<const Config>(config_);
     keepalive_->Configure(config_.connection_pool);
+    http2_clients_->Configure(context_->config);
     queue_->Configure(config_.queue);
     pool_->config = config_;
     pool_->Reconfigure();
@@ -208,6 +215,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
   std::unique_ptr<RequestQueue> queue_;
   std::vector<TcpListener> listeners_;
   std::unique_ptr<KeepalivePool> keepalive_;
+  std::unique_ptr<Http2Clients> http2_clients_;
   std::unique_ptr<AccessLog> access_log_;
   std::unique_ptr<ClientPlaces> places_;
   std::unique_ptr<WorkerContext> context_;

@@ -24,6 +24,22 @@ RetryConfig Everything() {
   return config;
 }
 
+TEST(RetryPolicy, WhatABackendRefusedUnseenIsTriedAgainWhateverTheMethod) {
+  RetryConfig config;
+  config.max_attempts = 1;  // it is not counted
+  RetryQuestion question = Question(TryFailure::kRefused);
+  question.idempotent = false;
+  for (uint32_t died = 1; died <= 4; ++died) {
+    question.reused_died = died;
+    EXPECT_EQ(DecideRetry(config, question).retry, died <= 3) << died;
+  }
+  question.reused_died = 1;
+  question.replayable = false;
+  EXPECT_FALSE(DecideRetry(config, question).retry);
+  question.replayable = question.response_begun = true;
+  EXPECT_FALSE(DecideRetry(config, question).retry);
+}
+
 TEST(RetryPolicy, DefaultsRetryWhatHasNotReachedABackend) {
   const RetryConfig config;
   EXPECT_TRUE(DecideRetry(config, Question(TryFailure::kConnect)).retry);

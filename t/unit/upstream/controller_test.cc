@@ -16,7 +16,7 @@ namespace {
 // Checks that end at once, as the test says.
 class InstantFactory final : public HealthProbeFactory {
  public:
-  std::unique_ptr<HealthProbe> Make(EventLoop*, const HealthCheckConfig&,
+  std::unique_ptr<HealthProbe> Make(EventLoop*, const HealthCheckConfig&, BackendProtocol,
                                     ProbeHandler* handler) override {
     return std::make_unique<Probe>(this, handler);
   }

@@ -24,7 +24,7 @@ class ScriptedFactory final : public HealthProbeFactory {
     uint64_t delay_ns = 0;  // 0: within Start
   };
 
-  std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config,
+  std::unique_ptr<HealthProbe> Make(EventLoop* loop, const HealthCheckConfig& config, BackendProtocol,
                                     ProbeHandler* handler) override {
     EXPECT_GT(config.interval_ms, 0u);
     return std::make_unique<Probe>(this, loop, handler);

@@ -37,7 +37,7 @@ class TcpProbeTest : public testing::Test, public ProbeHandler {
   }
   // Runs one probe to its end.
   void Probe(const ProbeTarget& target) {
-    auto probe = TcpProbeFactory().Make(loop_.get(), config_, this);
+    auto probe = TcpProbeFactory().Make(loop_.get(), config_, BackendProtocol::kHttp1, this);
     probe->Start(target);
     EXPECT_TRUE(RunUntil(*loop_, [&] { return calls_ > 0; }));
     RunTurns(*loop_);
@@ -104,7 +104,7 @@ TEST_F(TcpProbeTest, UnixSockets) {
 TEST_F(TcpProbeTest, OneThatIsGivenUpSaysNothing) {
   const UniqueFd listener = Listen(8);
   {
-    auto probe = TcpProbeFactory().Make(loop_.get(), config_, this);
+    auto probe = TcpProbeFactory().Make(loop_.get(), config_, BackendProtocol::kHttp1, this);
     probe->Start(Target());
   }
   RunTurns(*loop_, 10);

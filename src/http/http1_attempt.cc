@@ -1,4 +1,4 @@
-#include "http/upstream_attempt.h"
+#include "http/http1_attempt.h"
 
 #include <array>
 
@@ -20,7 +20,7 @@ Status BackendStatus(StatusCode code, std::string detail) {
 
 }  // namespace
 
-Result<std::unique_ptr<Connection>> UpstreamAttempt::Connect(const Request& request, bool* connected) {
+Result<std::unique_ptr<Connection>> Http1Attempt::Connect(const Request& request, bool* connected) {
   std::unique_ptr<Transport> transport;
   const auto& [security, backend] = request.security;
   if (security != nullptr && security->enabled()) {
@@ -30,7 +30,7 @@ Result<std::unique_ptr<Connection>> UpstreamAttempt::Connect(const Request& requ
   return Connection::Connect(loop_, request.address, request.address_bytes, this, connected, std::move(transport));
 }
 
-std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const Config* config, bool allow_reuse) {
+std::optional<AttemptError> Http1Attempt::Start(const Request& request, const Config* config, bool allow_reuse) {
   request_ = request;
   config_ = config;
   head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = false;
@@ -69,7 +69,7 @@ std::optional<AttemptError> UpstreamAttempt::Start(const Request& request, const
   return std::nullopt;
 }
 
-void UpstreamAttempt::Send() {
+void Http1Attempt::Send() {
   std::array<iovec, 1 + BodyWriter::kMaxPieces> pieces;
   pieces[0] = {const_cast<char*>(request_.head.data()), request_.head.size()};
   size_t count = 1;
@@ -85,7 +85,7 @@ void UpstreamAttempt::Send() {
   Progress();
 }
 
-void UpstreamAttempt::SendBody(std::string_view data, bool end, std::string_view trailers) {
+void Http1Attempt::SendBody(std::string_view data, bool end, std::string_view trailers) {
   std::array<iovec, BodyWriter::kMaxPieces> pieces;
   const size_t count = writer_.Frame(data, end, trailers, pieces);
   request_done_ = end;
@@ -95,13 +95,13 @@ void UpstreamAttempt::SendBody(std::string_view data, bool end, std::string_view
   Progress();
 }
 
-void UpstreamAttempt::CountSent() {
+void Http1Attempt::CountSent() {
   const uint32_t now = link_->connection->sent_bytes();
   bytes_sent_ += now - sent_mark_;
   sent_mark_ = now;
 }
 
-void UpstreamAttempt::Progress() {
+void Http1Attempt::Progress() {
   CountSent();
   if (tunnel_) {
     // The client's side watches for silence. What only this side sees is a backend that takes nothing.
@@ -115,7 +115,7 @@ void UpstreamAttempt::Progress() {
   link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.request_ms));
 }
 
-void UpstreamAttempt::End() {
+void Http1Attempt::End() {
   if (state_ == State::kIdle) return;
   run_++;
   state_ = State::kIdle;
@@ -131,13 +131,13 @@ void UpstreamAttempt::End() {
   }
 }
 
-void UpstreamAttempt::Fail(TryFailure failure, StatusCode code, std::string detail) {
+void Http1Attempt::Fail(TryFailure failure, StatusCode code, std::string detail) {
   keep_alive_ = false;
   End();
   handler_->OnAttemptFailed(failure, BackendStatus(code, std::move(detail)));
 }
 
-void UpstreamAttempt::OnConnected(int error) {
+void Http1Attempt::OnConnected(int error) {
   if (error != 0) {
     const StatusCode code = error == ETIMEDOUT ? StatusCode::kTimeout : StatusCode::kRefused;
     std::string failure = link_->connection->transport().FailureText();
@@ -151,12 +151,12 @@ void UpstreamAttempt::OnConnected(int error) {
   handler_->OnAttemptWritable();
 }
 
-void UpstreamAttempt::OnWritable() {
+void Http1Attempt::OnWritable() {
   Progress();
   handler_->OnAttemptWritable();
 }
 
-void UpstreamAttempt::OnDeadline() {
+void Http1Attempt::OnDeadline() {
   Connection* connection = link_->connection.get();
   if (state_ == State::kConnecting) {
     Fail(TryFailure::kConnect, StatusCode::kTimeout, "no connection in time");
@@ -173,11 +173,11 @@ void UpstreamAttempt::OnDeadline() {
   Fail(TryFailure::kTimeout, StatusCode::kTimeout, head_done_ ? "no more of the response in time" : "no response in time");
 }
 
-void UpstreamAttempt::Resume() {
+void Http1Attempt::Resume() {
   if (state_ == State::kActive && !reading_ && link_->connection->readable()) OnReadable();
 }
 
-void UpstreamAttempt::OnReadable() {
+void Http1Attempt::OnReadable() {
   if (reading_ || state_ != State::kActive) return;
   if (response_done_) {
     // The backend ended its direction of a tunnel before. An error now means that it takes nothing any more either.
@@ -205,7 +205,7 @@ void UpstreamAttempt::OnReadable() {
   reading_ = false;
 }
 
-void UpstreamAttempt::ReadOnce() {
+void Http1Attempt::ReadOnce() {
   const bool partial_head = !input_.empty();
   char* to;
   size_t room;
@@ -243,7 +243,7 @@ void UpstreamAttempt::ReadOnce() {
   if (run == run_) link_->connection->LookAgain();
 }
 
-void UpstreamAttempt::TakeHead(char* bytes, size_t count) {
+void Http1Attempt::TakeHead(char* bytes, size_t count) {
   const ParseLimits limits{config_->limits.header_bytes, config_->limits.headers, config_->limits.uri_bytes};
   const uint32_t run = run_;
   for (;;) {
@@ -287,7 +287,7 @@ void UpstreamAttempt::TakeHead(char* bytes, size_t count) {
   handler_->OnResponse(head_, piece.data, piece.end);
 }
 
-void UpstreamAttempt::TakeUpgrade(char* bytes, size_t count) {
+void Http1Attempt::TakeUpgrade(char* bytes, size_t count) {
   if (!request_.upgrade) {
     Fail(TryFailure::kBadResponse, StatusCode::kProtocol, "an upgrade that was not asked for");
     return;
@@ -299,7 +299,7 @@ void UpstreamAttempt::TakeUpgrade(char* bytes, size_t count) {
   handler_->OnUpgrade(head_, {bytes, count});
 }
 
-void UpstreamAttempt::TakeBody(char* bytes, size_t count) {
+void Http1Attempt::TakeBody(char* bytes, size_t count) {
   const BodyReader::Piece piece = reader_.Take(bytes, count);
   if (piece.error != nullptr) {
     Fail(TryFailure::kBadResponse, StatusCode::kProtocol, piece.error);
@@ -310,7 +310,7 @@ void UpstreamAttempt::TakeBody(char* bytes, size_t count) {
   handler_->OnResponseBody(piece.data, piece.end, piece.end ? reader_.trailers() : std::string_view());
 }
 
-void UpstreamAttempt::AtEnd(int error) {
+void Http1Attempt::AtEnd(int error) {
   if (head_done_ && error == 0 && reader_.kind() == BodyKind::kUntilClose) {
     response_done_ = true;
     keep_alive_ = false;

@@ -1,5 +1,5 @@
 // The backend's side of a request: what an attempt makes of what a backend does, good or bad.
-#include "http/upstream_attempt.h"
+#include "http/http1_attempt.h"
 
 #include <thread>
 
@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-class UpstreamAttemptTest : public ProxyTest {
+class Http1AttemptTest : public ProxyTest {
  protected:
   // A GET that has arrived at the backend.
   Peer& Ask() {
@@ -25,14 +25,14 @@ class UpstreamAttemptTest : public ProxyTest {
   Peer* client_ = nullptr;
 };
 
-TEST_F(UpstreamAttemptTest, ConnectionIsKeptAfterAWholeResponse) {
+TEST_F(Http1AttemptTest, ConnectionIsKeptAfterAWholeResponse) {
   Start();
   Ask().Send(kOk);
   Await(*client_, "\r\n\r\nok");
   EXPECT_EQ(idle(), 1u);
 }
 
-TEST_F(UpstreamAttemptTest, ResponseInAnyPieces) {
+TEST_F(Http1AttemptTest, ResponseInAnyPieces) {
   Start();
   Peer& backend = Ask();
   const std::string response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
@@ -45,7 +45,7 @@ TEST_F(UpstreamAttemptTest, ResponseInAnyPieces) {
   EXPECT_EQ(idle(), 1u);
 }
 
-TEST_F(UpstreamAttemptTest, ConnectionThatCannotBeTrustedIsNotKept) {
+TEST_F(Http1AttemptTest, ConnectionThatCannotBeTrustedIsNotKept) {
   struct Case {
     const char *response, *wait_for;
   };
@@ -65,7 +65,7 @@ TEST_F(UpstreamAttemptTest, ConnectionThatCannotBeTrustedIsNotKept) {
   }
 }
 
-TEST_F(UpstreamAttemptTest, ResponseUntilCloseIsWholeAtTheEnd) {
+TEST_F(Http1AttemptTest, ResponseUntilCloseIsWholeAtTheEnd) {
   Start();
   Peer& backend = Ask();
   backend.Send("HTTP/1.1 200 OK\r\n\r\nall");
@@ -75,7 +75,7 @@ TEST_F(UpstreamAttemptTest, ResponseUntilCloseIsWholeAtTheEnd) {
   Exchange(*client_);
 }
 
-TEST_F(UpstreamAttemptTest, ResponseThatWasCutIsNeverWholeForTheClient) {
+TEST_F(Http1AttemptTest, ResponseThatWasCutIsNeverWholeForTheClient) {
   for (const char* cut : {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"}) {
     for (const bool reset : {false, true}) {
@@ -95,7 +95,7 @@ TEST_F(UpstreamAttemptTest, ResponseThatWasCutIsNeverWholeForTheClient) {
   }
 }
 
-TEST_F(UpstreamAttemptTest, ResetThatCameWithAPartIsSeenAtOnceAndNotWaitedOut) {
+TEST_F(Http1AttemptTest, ResetThatCameWithAPartIsSeenAtOnceAndNotWaitedOut) {
   // request_ms is 30 s: a test that waits for it fails.
   for (const char* part : {"HTTP/1.1 200 O", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
                            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "HTTP/1.1 200 OK\r\n\r\nuntil"}) {
@@ -117,7 +117,7 @@ TEST_F(UpstreamAttemptTest, ResetThatCameWithAPartIsSeenAtOnceAndNotWaitedOut) {
   }
 }
 
-TEST_F(UpstreamAttemptTest, AnswerThatCameBeforeTheRequestIsTaken) {
+TEST_F(Http1AttemptTest, AnswerThatCameBeforeTheRequestIsTaken) {
   Start();
   client_ = &Connect();
   client_->Send(kGet);
@@ -136,7 +136,7 @@ TEST_F(UpstreamAttemptTest, AnswerThatCameBeforeTheRequestIsTaken) {
   quick.join();
 }
 
-TEST_F(UpstreamAttemptTest, GarbageIs502AndTheConnectionGoes) {
+TEST_F(Http1AttemptTest, GarbageIs502AndTheConnectionGoes) {
   for (const char* bad : {"nonsense\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
                           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
@@ -152,7 +152,7 @@ TEST_F(UpstreamAttemptTest, GarbageIs502AndTheConnectionGoes) {
   }
 }
 
-TEST_F(UpstreamAttemptTest, EndlessInterimHeadsWaitForASlowClient) {
+TEST_F(Http1AttemptTest, EndlessInterimHeadsWaitForASlowClient) {
   Start();
   Peer& backend = Ask();
   std::string many;
@@ -173,7 +173,7 @@ TEST_F(UpstreamAttemptTest, EndlessInterimHeadsWaitForASlowClient) {
   EXPECT_LT(loop()->buffers().bytes_out(), 1u << 20);
 }
 
-TEST_F(UpstreamAttemptTest, SilentBackendIs504AndOneThatStallsIsCut) {
+TEST_F(Http1AttemptTest, SilentBackendIs504AndOneThatStallsIsCut) {
   config_.timeout.request_ms = Stretched(100);
   Start();
   Peer& silent = Ask();
@@ -186,7 +186,7 @@ TEST_F(UpstreamAttemptTest, SilentBackendIs504AndOneThatStallsIsCut) {
   AwaitOver(stalls);
 }
 
-TEST_F(UpstreamAttemptTest, BackendThatTakesNothingOfAnUploadIsTimedOut) {
+TEST_F(Http1AttemptTest, BackendThatTakesNothingOfAnUploadIsTimedOut) {
   config_.timeout.request_ms = 200;
   Start();
   client_ = &Connect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
@@ -200,7 +200,7 @@ TEST_F(UpstreamAttemptTest, BackendThatTakesNothingOfAnUploadIsTimedOut) {
   EXPECT_NE(client_->got.find(" 504 "), std::string::npos);
 }
 
-TEST_F(UpstreamAttemptTest, ConnectThatHangsIs504) {
+TEST_F(Http1AttemptTest, ConnectThatHangsIs504) {
   config_.timeout.connect_ms = 20;
   config_.retry.max_attempts = 1;
   Start();
@@ -215,7 +215,7 @@ TEST_F(UpstreamAttemptTest, ConnectThatHangsIs504) {
   Await(*client_, " 504 ");
 }
 
-TEST_F(UpstreamAttemptTest, BackendThatClosesAnIdleConnectionCostsNothing) {
+TEST_F(Http1AttemptTest, BackendThatClosesAnIdleConnectionCostsNothing) {
   Start();
   Peer& backend = Ask();
   backend.Send(kOk);
@@ -226,7 +226,7 @@ TEST_F(UpstreamAttemptTest, BackendThatClosesAnIdleConnectionCostsNothing) {
   EXPECT_EQ(Count(&ProcessRow::retries), 0u);
 }
 
-TEST_F(UpstreamAttemptTest, UnaskedBytesOnAnIdleConnectionCloseIt) {
+TEST_F(Http1AttemptTest, UnaskedBytesOnAnIdleConnectionCloseIt) {
   Start();
   Peer& backend = Ask();
   backend.Send(kOk);
@@ -236,7 +236,7 @@ TEST_F(UpstreamAttemptTest, UnaskedBytesOnAnIdleConnectionCloseIt) {
   Exchange(*client_);
 }
 
-TEST_F(UpstreamAttemptTest, LargeResponseLeavesTurnsToTheOthers) {
+TEST_F(Http1AttemptTest, LargeResponseLeavesTurnsToTheOthers) {
   Start();
   Peer& backend = Ask();
   const std::string body(8 * 1024 * 1024, 'x');

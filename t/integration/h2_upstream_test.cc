@@ -1,0 +1,314 @@
+// HTTP/2 with backends: requests and responses of every kind, streams side by side, back-pressure, and how it ends.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "client.h"
+#include "h2_backend.h"
+#include "proxy.h"
+#include "tls_backend.h"
+#include "tls_fixture.h"
+
+namespace ub::itest {
+namespace {
+
+ConfigFile Config(const H2Backend& backend) {
+  return ConfigFile().ListenH2c(Endpoint::V4(FreePort())).Workers(1).Backend(backend.Yaml());
+}
+
+std::string Value(const Fields& fields, std::string_view name) {
+  for (const auto& [key, value] : fields) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
+// Sends back what it was sent: the body, and what the head was.
+void Echo(H2Client& peer, uint32_t stream, const H2Response& request) {
+  Fields seen;
+  for (const auto& [name, value] : request.fields) seen.emplace_back("x-seen", name + "=" + value);
+  Fields trailers;
+  for (const auto& [name, value] : request.trailers) trailers.emplace_back(name, value);
+  peer.Reply(stream, 200, request.body, seen, trailers);
+}
+
+bool Saw(const Fields& fields, const std::string& what) {
+  return std::any_of(fields.begin(), fields.end(),
+                     [&](const auto& field) { return field.first == "x-seen" && field.second == what; });
+}
+
+TEST(H2Upstream, RequestsOfHttp2ClientsPassWithBodiesAndTrailers) {
+  H2Backend backend(H2Backend::Serving(Echo));
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  const uint32_t stream = client.Begin(h2::Request("/a?b", "POST", {{"te", "trailers"}, {"cookie", "a=1"}}), false);
+  const std::string body = Pattern(3, 300000);
+  ASSERT_TRUE(client.SendBody(stream, body, false));
+  client.Trailers(stream, {{"x-sum", "42"}});
+  const H2Response& got = client.Wait(stream);
+  EXPECT_EQ(got.Outcome(), "200");
+  EXPECT_TRUE(got.body == body);
+  EXPECT_EQ(got.trailers, (Fields{{"x-sum", "42"}}));
+  for (const char* wanted : {":method=POST", ":scheme=http", ":authority=example.org", ":path=/a?b", "te=trailers",
+                             "cookie=a=1", "x-forwarded-proto=http"}) {
+    EXPECT_TRUE(Saw(got.fields, wanted)) << wanted;
+  }
+  EXPECT_FALSE(Saw(got.fields, "transfer-encoding=chunked"));
+  const H2Response& bare = client.Get("/");
+  EXPECT_EQ(bare.Outcome(), "200");
+  EXPECT_FALSE(Saw(bare.fields, "te=trailers")) << "the client did not say it";
+  EXPECT_EQ(backend.accepted(), 1u);
+  EXPECT_TRUE(proxy.WaitIdle());
+  EXPECT_EQ(proxy.Total(&ProcessRow::upstream_connects), 1u);
+  EXPECT_EQ(proxy.Total(&ProcessRow::upstream_reuses), 1u);
+}
+
+TEST(H2Upstream, RequestsOfHttp1ClientsPass) {
+  H2Backend backend(H2Backend::Serving([](H2Client& peer, uint32_t stream, const H2Response& request) {
+    const std::string path = Value(request.fields, ":path");
+    if (path == "/empty") return peer.Reply(stream, 204);
+    if (path == "/length") return peer.Reply(stream, 200, "12345", {{"content-length", "5"}});
+    if (Value(request.fields, ":method") == "HEAD") return peer.Reply(stream, 200, "", {{"content-length", "77"}});
+    if (path == "/interim") {
+      peer.Head(stream, {{":status", "103"}, {"link", "</a>"}});
+      peer.Head(stream, {{":status", "103"}, {"link", "</b>"}});
+    }
+    Echo(peer, stream, request);
+  }));
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  Client client(proxy.endpoint());
+  const std::string body = Pattern(3, 200000);
+  Response got = client.Ask("POST", "/x", "TE: trailers\r\nConnection: TE\r\n", body);
+  EXPECT_EQ(got.status, 200);
+  EXPECT_TRUE(got.body == body);
+  EXPECT_EQ(got.framing, Framing::kChunked);
+  EXPECT_EQ(client.Ask("GET", "/length").framing, Framing::kLength);
+  EXPECT_EQ(client.Ask("GET", "/empty").status, 204);
+  EXPECT_EQ(client.Ask("HEAD", "/").Value("Content-Length"), "77");
+  EXPECT_EQ(client.Ask("GET", "/interim").status, 200);
+  EXPECT_EQ(backend.accepted(), 1u);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, BothDirectionsStreamAtOnce) {
+  H2Backend backend([](H2Client& peer) {
+    const uint32_t stream = peer.NextRequest();
+    if (stream == 0) return;
+    peer.Head(stream, {{":status", "200"}});
+    size_t told = 0;
+    while (!peer.At(stream).over()) {  // each piece back as it comes
+      if (!peer.ReadFrame()) return;
+      const std::string piece = peer.At(stream).body.substr(told);
+      told += piece.size();
+      if (!piece.empty()) peer.SendBody(stream, piece, false);
+    }
+    peer.Trailers(stream, {{"grpc-status", "0"}});
+    peer.NextRequest(Millis(100));
+  });
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  const uint32_t stream = client.Begin(h2::Request("/s", "POST", {{"content-type", "application/grpc"}}), false);
+  std::string sent;
+  for (int i = 0; i < 20; ++i) {
+    const std::string message = fmt::format("message {};", i);
+    sent += message;
+    ASSERT_TRUE(client.SendBody(stream, message, false));
+    while (client.At(stream).body.size() < sent.size()) ASSERT_TRUE(client.ReadFrame()) << i;
+  }
+  ASSERT_TRUE(client.SendBody(stream, "", true));
+  const H2Response& got = client.Wait(stream);
+  EXPECT_EQ(got.body, sent);
+  EXPECT_EQ(got.trailers, (Fields{{"grpc-status", "0"}}));
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, StreamsShareAConnectionUpToWhatTheBackendAllows) {
+  std::atomic<int> most{0}, requests{0};
+  H2Backend backend(
+      [&](H2Client& peer) {
+        std::vector<uint32_t> open;
+        while (const uint32_t stream = peer.NextRequest()) {
+          open.push_back(stream);
+          most = std::max(most.load(), static_cast<int>(open.size()));
+          ++requests;
+          if (open.size() < 2) continue;  // two at once, then both are answered
+          for (const uint32_t each : open) peer.Reply(each, 200, "ok");
+          open.clear();
+        }
+      },
+      H2Backend::Setting(3, 2));
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  std::vector<uint32_t> streams;
+  for (int i = 0; i < 8; ++i) streams.push_back(client.Begin(h2::Request("/")));
+  for (const uint32_t stream : streams) EXPECT_EQ(client.Wait(stream).Outcome(), "200");
+  EXPECT_EQ(requests, 8);
+  EXPECT_LE(most, 2);
+  EXPECT_LE(backend.accepted(), 4u);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, AClientThatLeavesResetsItsStreamAndTheConnectionStays) {
+  std::atomic<uint32_t> reset{UINT32_MAX};
+  std::atomic<bool> seen{false};
+  H2Backend backend([&](H2Client& peer) {
+    while (const uint32_t stream = peer.NextRequest()) {
+      if (Value(peer.At(stream).fields, ":path") != "/never") {
+        peer.Reply(stream, 200, "ok");
+        continue;
+      }
+      seen = true;
+      while (!peer.At(stream).reset && peer.ReadFrame()) {
+      }
+      reset = peer.At(stream).reset.value_or(UINT32_MAX - 1);
+    }
+  });
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  const uint32_t stream = client.Begin(h2::Request("/never", "POST"), false);
+  ASSERT_TRUE(WaitFor([&] { return seen.load(); }));
+  client.Reset(stream);
+  EXPECT_TRUE(WaitFor([&] { return reset == h2::kCancel; })) << reset;
+  EXPECT_EQ(client.Get("/").Outcome(), "200");
+  EXPECT_EQ(backend.accepted(), 1u);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, AnEarlyAnswerIsDeliveredWhole) {
+  H2Backend backend([](H2Client& peer) {
+    while (const uint32_t stream = peer.NextRequest()) {
+      peer.Reply(stream, 413, std::string(100000, 'x'));
+      peer.Reset(stream, h2::kNoError);
+    }
+  });
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  for (int i = 0; i < 3; ++i) {
+    const uint32_t stream = client.Begin(h2::Request("/", "POST"), false);
+    client.SendSome(stream, "some");
+    const H2Response& got = client.Wait(stream);
+    EXPECT_EQ(got.status, 413);
+    EXPECT_EQ(got.body.size(), 100000u);
+    EXPECT_TRUE(got.ended);
+  }
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, AStreamThatIsCutCutsTheClients) {
+  H2Backend backend([](H2Client& peer) {
+    while (const uint32_t stream = peer.NextRequest()) {
+      peer.Head(stream, {{":status", "200"}});
+      peer.SendBody(stream, "half", false);
+      peer.Reset(stream, h2::kInternalError);
+    }
+  });
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  const H2Response& got = client.Get("/");
+  EXPECT_EQ(got.body, "half");
+  EXPECT_TRUE(got.reset.has_value());
+  EXPECT_FALSE(got.ended);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, ASlowReaderStopsItsStreamAlone) {
+  std::atomic<uint64_t> sent{0};
+  H2Backend backend([&](H2Client& peer) {
+    const std::string chunk = Pattern(1, 16384);
+    uint32_t big = 0;
+    for (;;) {
+      const uint32_t stream = peer.NextRequest(Millis(big != 0 ? 1 : 60000));
+      if (peer.closed() || (stream == 0 && big == 0)) return;
+      if (stream != 0 && Value(peer.At(stream).fields, ":path") == "/big") {
+        peer.Head(stream, {{":status", "200"}});
+        big = stream;
+      } else if (stream != 0) {
+        peer.Reply(stream, 200, "small");
+      }
+      if (big != 0) sent += peer.SendSome(big, chunk);
+      if (big != 0 && peer.At(big).reset) big = 0;
+    }
+  });
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client::Options options;
+  options.window = 1000;
+  options.open_windows = false;
+  H2Client slow(proxy.endpoint(), options);
+  slow.Begin(h2::Request("/big"));
+  ASSERT_TRUE(WaitFor([&] { return sent >= 256 * 1024; })) << "the stream's window";
+  H2Client quick(proxy.endpoint());
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(quick.Get("/").body, "small");
+  EXPECT_LE(sent, 1u << 20) << "no more than windows and buffers hold";
+  EXPECT_EQ(backend.accepted(), 1u);
+}
+
+TEST(H2Upstream, ARequestsBodyWaitsForTheBackend) {
+  Gate go;
+  std::string got;
+  H2Backend backend(
+      [&](H2Client& peer) {
+        const uint32_t stream = peer.NextRequest();
+        go.Wait(Millis(60000));
+        got = peer.Whole(stream).body;
+        peer.Reply(stream, 200, "ok");
+        peer.NextRequest(Millis(200));
+      },
+      H2Backend::Setting(4, 1000));
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  const uint32_t stream = client.Begin(h2::Request("/", "POST"), false);
+  const std::string body = Pattern(5, 2 << 20);
+  size_t taken = client.SendSome(stream, body);
+  // The proxy's window to us closes: what it holds is bounded.
+  ASSERT_TRUE(client.RoundTrip());
+  taken += client.SendSome(stream, std::string_view(body).substr(taken));
+  EXPECT_LT(taken, 1u << 20);
+  go.Open();
+  ASSERT_TRUE(client.SendBody(stream, std::string_view(body).substr(taken)));
+  EXPECT_EQ(client.Wait(stream).Outcome(), "200");
+  EXPECT_TRUE(got == body);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, TlsMustChooseH2) {
+  H2Backend backend(H2Backend::Serving(Echo));
+  CertificateOrder order;
+  order.names = {"127.0.0.1"};
+  TlsBackend http1(backend.endpoint(), MakeCertificate(order));  // takes no ALPN
+  Proxy proxy(ConfigFile().Workers(1).Backend(http1.Yaml("protocol: h2")).Set("backend_tls", "{ enabled: true, verify: false }"));
+  ASSERT_TRUE(proxy.Start());
+  EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 502);
+  EXPECT_TRUE(WaitFor([&] { return Contains(proxy.Log(), "the backend did not choose h2"); })) << proxy.Log();
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, AReloadChangesTheProtocolAndNoRequestFails) {
+  H2Backend h2(H2Backend::Serving(Echo));
+  Proxy proxy(Config(h2));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(client.Get("/").Outcome(), "200");
+    ASSERT_TRUE(proxy.Reload(ConfigFile().CopyListen(proxy.config()).Workers(1 + i % 2).Backend(h2.Yaml())));
+  }
+  // The same address as HTTP/1: an answer cannot be understood, but the connection is another one.
+  ASSERT_TRUE(proxy.Reload(ConfigFile().CopyListen(proxy.config()).Workers(1).Backend(h2.plain().Yaml())));
+  EXPECT_NE(H2Client(proxy.endpoint()).Get("/").status, 200);
+  EXPECT_TRUE(WaitFor([&] { return h2.open() <= 1; }));
+  ASSERT_TRUE(proxy.Reload(ConfigFile().CopyListen(proxy.config()).Workers(1).Backend(h2.Yaml())));
+  EXPECT_EQ(H2Client(proxy.endpoint()).Get("/").status, 200);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+}  // namespace
+}  // namespace ub::itest
