@@ -1,5 +1,7 @@
 #include "upstream/backend_security.h"
 
+#include <algorithm>
+
 namespace ub {
 
 Status BackendSecurity::Configure(const Config& config, bool* changed) {
@@ -23,8 +25,10 @@ Status BackendSecurity::Configure(const Config& config, bool* changed) {
 std::string BackendSecurity::NameOf(const BackendSlot& slot) const {
   if (!config_.server_name.empty()) return config_.server_name;
   if (const auto known = hosts_.find(slot.name); known != hosts_.end()) return known->second;
-  // One that was added at run time: "10.0.0.1:80", "[::1]:80".
-  std::string_view host = slot.address_text;
+  // One that was added at run time, "app1:443", "10.0.0.1:80" or "[::1]:80", or by a name of its own.
+  const std::string_view address = slot.address_text, name = slot.name;
+  const std::string_view port = address.substr(std::min(address.rfind(':'), address.size()));
+  std::string_view host = name.ends_with(port) ? name : address;
   host = host.substr(0, host.rfind(':'));
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   return std::string(host);

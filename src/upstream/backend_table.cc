@@ -39,6 +39,14 @@ void CopyText(char (&to)[kSlotTextBytes], std::string_view from) {
   std::memset(to + n, 0, kSlotTextBytes - n);
 }
 
+const std::string& NameOf(const BackendSpec& spec) { return spec.name.empty() ? spec.text : spec.name; }
+
+// Others read the name of a slot at any time, so it stays as long as its tenant: an address whose name has changed is another
+// backend. (TLS looks up by it who the backend must be.)
+bool HasName(const BackendSlot& slot, const BackendSpec& spec) {
+  return std::string_view(slot.name) == std::string_view(NameOf(spec)).substr(0, kSlotTextBytes - 1);
+}
+
 Status CheckAddress(const BackendSpec& spec) {
   if (spec.bytes > 0 && spec.bytes <= kSlotAddressBytes) return Status::Ok();
   return Status(StatusCode::kInvalid, StatusSource::kConfig,
@@ -142,7 +150,7 @@ void BackendTable::Fill(uint32_t b, uint32_t pool, const BackendSpec& spec) {
   std::memcpy(slot.address, &spec.address, spec.bytes);
   slot.address_bytes = spec.bytes;
   CopyText(slot.address_text, spec.text);
-  CopyText(slot.name, spec.name.empty() ? spec.text : spec.name);
+  CopyText(slot.name, NameOf(spec));
   Edit(b, spec);
   SetState(slot, SlotState::kActive);
 }
@@ -180,7 +188,8 @@ void BackendTable::Retire(uint32_t b) {
 
 Status BackendTable::Place(const Index& index, uint32_t pool, const BackendSpec& spec) {
   const auto at = index.find(KeyOf(pool, spec));
-  if (at != index.end() && StateOf(shm_.slot(at->second)) == SlotState::kRemoved) {
+  const bool removed = at != index.end() && StateOf(shm_.slot(at->second)) == SlotState::kRemoved;
+  if (removed && HasName(shm_.slot(at->second), spec)) {
     Revive(at->second, spec);
     return Status::Ok();
   }
@@ -214,7 +223,7 @@ Status BackendTable::Apply(uint32_t pool, std::span<const BackendSpec> specs) {
     std::string key = KeyOf(pool, spec);
     const auto at = index.find(key);
     if (!seen.insert(std::move(key)).second) continue;
-    if (at != index.end() && Active(at->second)) {
+    if (at != index.end() && Active(at->second) && HasName(shm_.slot(at->second), spec)) {
       kept.insert(at->second);
       Edit(at->second, spec);
     } else {

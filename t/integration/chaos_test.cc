@@ -22,6 +22,8 @@
 #include "h2_load.h"
 #include "load_generator.h"
 #include "proxy.h"
+#include "tls_client.h"
+#include "tls_fixture.h"
 #include "tunnel.h"
 
 namespace ub::itest {
@@ -119,6 +121,14 @@ void ServeOrSwitch(Exchange& exchange) {
 
 class Chaos : public testing::Test {
  protected:
+  Chaos() {
+    CertificateOrder rsa;
+    rsa.names = {"chaos.example"};
+    rsa.rsa = true;
+    certificates_.Put("rsa", MakeCertificate(rsa));
+    certificates_.Put("ecdsa", MakeCertificate({"chaos.example"}));
+  }
+
   static FakeBackend::Options Options(std::string name, OnceCheck& once) {
     FakeBackend::Options options;
     options.name = std::move(name);
@@ -134,7 +144,8 @@ class Chaos : public testing::Test {
     constexpr std::array<int, 4> kWorkers = {1, 2, 4, 2};
     constexpr std::array<const char*, 5> kAlgorithms = {"round-robin", "least-connections",
                                                         "random", "power-of-two", "ip-hash"};
-    config.Workers(kWorkers[random_.Below(4)]).ListenH2c(main_);
+    config.Workers(kWorkers[random_.Below(4)]).ListenH2c(main_).ListenTls(tls_);
+    config.Set("tls", fmt::format("{{ certificates: [ {} ] }}", certificates_.Yaml(random_.Below(2) == 0 ? "rsa" : "ecdsa")));
     if (random_.Below(2) == 0) config.Listen(passing_);
     config.Set("algorithm", kAlgorithms[random_.Below(5)]);
     config.Set("logging", fmt::format("{{ file: \"{}\" }}", log_));
@@ -268,7 +279,9 @@ class Chaos : public testing::Test {
   OnceCheck once_;
   FakeBackend a_{Options("a", once_)}, b_{Options("b", once_)}, c_{Options("c", once_)};
   std::array<FakeBackend*, 3> backends_{&a_, &b_, &c_};
-  const Endpoint main_ = Endpoint::V4(FreePort()), passing_ = Endpoint::V4(FreePort());
+  const Endpoint main_ = Endpoint::V4(FreePort()), passing_ = Endpoint::V4(FreePort()),
+                 tls_ = Endpoint::V4(FreePort());
+  CertificateFiles certificates_;
   TempDir dir_;
   const std::string log_ = dir_.Path("error.log");
   std::unique_ptr<Proxy> proxy_;
@@ -287,6 +300,10 @@ TEST_F(Chaos, NothingFailsButWhatAKilledWorkerHeld) {
   PassingBy passing(passing_);
   Tunnels tunnels(main_, 3);
   H2Load http2(main_, 2);
+  const TlsRelay relay(tls_), relay_h2(tls_, {.alpn = "h2"});
+  LoadGenerator secure(relay.endpoint(), {.connections = 3, .first_index = 2000, .reconnect = true});
+  H2Load secure_http2(relay_h2.endpoint(), 2);
+  secure.Start();
   load_->Start();
   large_->Start();
   const uint64_t steps = Setting("UB_CHAOS_STEPS", 45);
@@ -296,13 +313,15 @@ TEST_F(Chaos, NothingFailsButWhatAKilledWorkerHeld) {
   }
   // The end of all bursts: one configuration, its workers, and nobody else.
   EXPECT_TRUE(Reload());
-  const LoadReport small = load_->Stop(), large = large_->Stop();
+  const LoadReport small = load_->Stop(), large = large_->Stop(), tls = secure.Stop();
   passing.Stop();
   tunnels.Stop();
   http2.Stop();
+  secure_http2.Stop();
   std::string what;
   for (const auto& [name, count] : done_) what += fmt::format("{} {}, ", count, name);
-  const uint64_t failed = small.failed + large.failed + passing.failed() + tunnels.failed() + http2.broken();
+  const uint64_t failed = small.failed + large.failed + tls.failed + passing.failed() + tunnels.failed() + http2.broken() +
+                          secure_http2.broken();
   fmt::print("chaos: seed {}, {} steps: {}\n", seed_, steps, what);
   fmt::print(
       "chaos: sent {}, answered {}, failed {}; tunnels: {} echoes, {} ended well, {} failed; ",
@@ -312,10 +331,15 @@ TEST_F(Chaos, NothingFailsButWhatAKilledWorkerHeld) {
              passing.failed());
   fmt::print("chaos: over HTTP/2 answered {}, connections {}, of which {} broken\n", http2.answered(), http2.connections(),
              http2.broken());
+  fmt::print("chaos: over TLS sent {}, answered {}, failed {}; with HTTP/2 answered {}, connections {}, of which {} broken\n",
+             tls.sent, tls.answered, tls.failed, secure_http2.answered(), secure_http2.connections(), secure_http2.broken());
   fmt::print("chaos: {} failed, killed workers held {} connections\n", failed, budget_);
-  EXPECT_EQ(small.wrong + large.wrong, 0u) << small.Summary() << "\n" << large.Summary();
-  EXPECT_LE(failed, budget_) << small.Summary() << "\n" << large.Summary();
-  EXPECT_EQ(http2.failed(), 0u);
+  const std::string reports = small.Summary() + "\n" + large.Summary() + "\n" + tls.Summary();
+  EXPECT_EQ(small.wrong + large.wrong + tls.wrong, 0u) << reports;
+  EXPECT_LE(failed, budget_) << reports;
+  EXPECT_EQ(http2.failed() + secure_http2.failed(), 0u);
+  EXPECT_GT(tls.answered, steps);
+  EXPECT_GT(secure_http2.answered(), steps);
   EXPECT_EQ(once_.repeated(), 0u);
   EXPECT_TRUE(proxy_->WaitIdle());
   const auto workers = static_cast<size_t>(atoi(proxy_->config().values().at("workers").c_str()));

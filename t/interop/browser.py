@@ -14,9 +14,9 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 
 
 class Browser:
-    """One page. `width`: of a phone's screen where it is below 500, else of a window."""
+    """One page. `width`: of a phone's screen where it is below 500, else of a window. `flags`: more for the command line."""
 
-    def __init__(self, free_port, wait_for, width=1280, height=900, dark=False):
+    def __init__(self, free_port, wait_for, width=1280, height=900, dark=False, flags=()):
         self.profile = tempfile.TemporaryDirectory(prefix="ub-chromium-", ignore_cleanup_errors=True)
         self.port = free_port()
         self.driver = subprocess.Popen(["chromedriver", f"--port={self.port}", "--allowed-ips=127.0.0.1"],
@@ -24,7 +24,7 @@ class Browser:
         self.session = None
         try:
             wait_for(self._ready, "chromedriver starts", 30)
-            options = {"args": [*FLAGS, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}"]}
+            options = {"args": [*FLAGS, *flags, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}"]}
             value = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
                 "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})
             self.session = f"/session/{value['sessionId']}"
@@ -79,7 +79,7 @@ class Browser:
         self.post("/url", url=url)
 
     def run(self, script):
-        """The value of a function's body in the page."""
+        """The value of a function's body in the page; of a promise, what it comes to."""
         return self.post("/execute/sync", script=script, args=[])
 
     def find(self, selector):

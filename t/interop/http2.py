@@ -7,13 +7,14 @@ import threading
 import time
 
 import __main__ as interop
+from browser import Browser
 from __main__ import Balancer, check, curl, free_port, run, with_echo
 
 
 class Front:
-    """The balancer with a listener that says h2c and one with TLS."""
+    """The balancer with a listener that says h2c and one with TLS, before nginx or what listens at `ports`."""
 
-    def __init__(self, setup):
+    def __init__(self, setup, ports=None):
         self.h2c, self.tls = free_port(), free_port()
         self.ca = os.path.join(setup.dir, "h2.pem")
         key = os.path.join(setup.dir, "h2.key")
@@ -22,7 +23,8 @@ class Front:
                  "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key,
                  "-out", self.ca])
         self.config = os.path.join(setup.dir, f"h2-{self.h2c}.yaml")
-        self.setup = setup
+        self.setup, self.ports = setup, ports or setup.ports
+        self.access_log = os.path.join(setup.dir, f"h2-{self.h2c}.access")
         self.write(2)
         self.child = setup.start(f"h2-{self.h2c}", [interop.BINARY, "-c", self.config])
         interop.wait_for(lambda: interop.accepts(self.tls) or self.child.process.poll() is not None, "the balancer starts")
@@ -32,8 +34,9 @@ class Front:
         with open(self.config, "w") as out:
             out.write(f'listen: [ "127.0.0.1:{self.h2c} h2c", "127.0.0.1:{self.tls} tls" ]\nworkers: {workers}\n'
                       f"admin: {{ enabled: false }}\npid_file: {self.setup.dir}/h2-{self.h2c}.pid\n"
+                      f"logging: {{ access_log: {self.access_log} }}\n"
                       f"tls: {{ certificates: [ {{ certificate: {self.ca}, key: {self.setup.dir}/h2.key }} ] }}\nbackends:\n")
-            out.writelines(f"  - {{ host: 127.0.0.1, port: {port} }}\n" for port in self.setup.ports)
+            out.writelines(f"  - {{ host: 127.0.0.1, port: {port} }}\n" for port in self.ports)
 
     def reload(self, workers):
         self.write(workers)
@@ -143,5 +146,61 @@ def http2_reloads_under_h2load(setup):
             thread.join()
 
 
-TESTS = [http2_by_curl, http2_uploads_by_curl, http2_many_at_once_by_curl, http2_by_nghttp, http2_by_h2load,
+def chromium():
+    return Browser(free_port, interop.wait_for, flags=["--ignore-certificate-errors"])
+
+
+def http2_by_chromium(setup):
+    with Front(setup) as ub, chromium() as page:
+        page.open(f"https://localhost:{ub.tls}/hello")
+        check("hello from" in page.text("body"), page.text("body"))
+        check(page.run("return performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2", "not by HTTP/2")
+        sizes = page.run("""
+            const get = path => fetch(path).then(answer => answer.arrayBuffer()).then(body => body.byteLength);
+            const paths = [...Array(40).keys()].map(n => (n % 2 ? '/medium?' : '/zipped/medium?') + n);
+            return Promise.all([...paths, '/large'].map(get));""")
+        check(sizes == [len(setup.files["medium"])] * 40 + [len(setup.files["large"])], f"other sizes: {sizes}")
+        protocols = page.run("return performance.getEntriesByType('resource').map(entry => entry.nextHopProtocol)")
+        check(protocols and set(protocols) == {"h2"}, f"protocols: {protocols}")
+
+
+def websocket_over_http2_by_chromium(setup):
+    """By extended CONNECT (RFC 8441): on the connection that a page of the same site has already."""
+    import asyncio
+
+    def talk(ub):
+        with chromium() as page:
+            page.open(f"https://localhost:{ub.tls}/no")
+            echoes = page.run(f"""
+                const talk = n => new Promise((resolve, reject) => {{
+                  const socket = new WebSocket('wss://localhost:{ub.tls}/echo/' + n, 'chat');
+                  const texts = [];
+                  socket.onerror = () => reject('failed: ' + n);
+                  socket.onopen = () => socket.send('0');
+                  socket.onmessage = message => {{
+                    texts.push(message.data);
+                    if (texts.length < 20) socket.send('x'.repeat(texts.length * 1000));
+                    else socket.close(1000);
+                  }};
+                  socket.onclose = event => resolve([socket.protocol, event.code, texts.length, texts[19]?.length]);
+                }});
+                return Promise.all([...Array(10).keys()].map(talk));""")
+            check(echoes == [["chat", 1000, 20, 19000]] * 10, f"other echoes: {echoes}")
+
+    async def test(port, _websockets):
+        with Front(setup, [port]) as ub:
+            await asyncio.get_running_loop().run_in_executor(None, talk, ub)
+
+            def lines():
+                with open(ub.access_log, encoding="utf-8") as log:
+                    return [line for line in log if "/echo/" in line]
+
+            ub.child.process.send_signal(signal.SIGUSR1)  # what is gathered is written
+            interop.wait_for(lambda: len(lines()) == 10, "ten lines in the access log")
+            check(all("HTTP/2" in line for line in lines()), "".join(lines()))
+
+    interop.with_websockets(test)
+
+
+TESTS = [http2_by_chromium, websocket_over_http2_by_chromium, http2_by_curl, http2_uploads_by_curl, http2_many_at_once_by_curl, http2_by_nghttp, http2_by_h2load,
          http2_reloads_under_h2load]

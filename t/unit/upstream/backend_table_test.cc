@@ -65,6 +65,26 @@ TEST(BackendTable, AnAddressThatStaysKeepsWhatIsKnownOfIt) {
   EXPECT_EQ(slot.generation, 1u);
 }
 
+TEST(BackendTable, AnAddressWithAnotherNameIsAnotherBackend) {
+  Pool pool;
+  auto specs = MakeSpecs(2);
+  specs[1].name = "old";
+  pool.Apply(specs);
+  const uint32_t before = pool.Find(1);
+  specs[1].name = "new";
+  pool.Apply(specs);
+  const uint32_t after = pool.Find(1);
+  EXPECT_NE(after, before);
+  EXPECT_STREQ(pool.slot(1).name, "new");
+  EXPECT_EQ(pool.slot(0).generation, 1u) << "the other stays";
+  // A name that is too long for a slot is the same when it is cut.
+  specs[1].name = std::string(200, 'n');
+  pool.Apply(specs);
+  const uint32_t longest = pool.Find(1);
+  pool.Apply(specs);
+  EXPECT_EQ(pool.Find(1), longest);
+}
+
 TEST(BackendTable, OfAnAddressGivenTwiceTheFirstCounts) {
   Pool pool;
   auto specs = MakeSpecs(2);
