@@ -1,5 +1,7 @@
 #include "http/management_access.h"
 
+#include <algorithm>
+
 #include "core/config_text.h"
 #include "http/headers.h"
 
@@ -23,7 +25,43 @@ std::string_view AuthorityOfOrigin(std::string_view origin) {
   return scheme == "http" || scheme == "https" ? origin.substr(at + 3) : std::string_view();
 }
 
+// Calls `take` with the words of each line, what stands behind "#" left out.
+template <typename Take>
+void ForEachLine(std::string_view text, const Take& take) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, std::min(end, text.find('#')));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    std::vector<std::string> words;
+    while (!line.empty()) {
+      const size_t size = std::min(line.find_first_of(" \t\r"), line.size());
+      if (size > 0) words.push_back(ToLowerAscii(line.substr(0, size)));
+      line.remove_prefix(std::min(size + 1, line.size()));
+    }
+    if (!words.empty()) take(words);
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> OwnNames(std::string_view host_name, std::string_view hosts, std::string_view resolv) {
+  const std::string own = ToLowerAscii(host_name);
+  if (own.empty()) return {};
+  std::vector<std::string> names = {own};
+  const std::string first = own.substr(0, own.find('.'));
+  if (first != own) names.push_back(first);
+  ForEachLine(hosts, [&](const std::vector<std::string>& words) {
+    if (std::find(words.begin() + 1, words.end(), own) == words.end()) return;
+    names.insert(names.end(), words.begin() + 1, words.end());
+  });
+  ForEachLine(resolv, [&](const std::vector<std::string>& words) {
+    if (first != own || (words[0] != "search" && words[0] != "domain")) return;
+    for (size_t i = 1; i < words.size(); ++i) {
+      if (words[i] != ".") names.push_back(own + "." + words[i]);
+    }
+  });
+  return names;
+}
 
 bool EqualsInConstantTime(std::string_view given, std::string_view secret) {
   // Every byte of what was given is compared with some byte of the secret: the time tells the
@@ -38,22 +76,18 @@ bool EqualsInConstantTime(std::string_view given, std::string_view secret) {
   return result == 0;
 }
 
-bool IsOwnHost(std::string_view authority, std::string_view host_name) {
+bool IsOwnHost(std::string_view authority, std::span<const std::string> own) {
   const std::string host = ToLowerAscii(HostOf(authority));
-  const std::string own = ToLowerAscii(host_name);
-  if (IsIpAddress(host) || host == "localhost") return true;
-  if (own.empty() || host.empty()) return false;
-  // The short and the full name of the machine mean the same.
-  return host == own || host.starts_with(own + ".") || own.starts_with(host + ".");
+  return IsIpAddress(host) || host == "localhost" || std::find(own.begin(), own.end(), host) != own.end();
 }
 
-AccessVerdict CheckOrigin(const ManagementRequest& request, std::string_view host_name, bool keyed) {
+AccessVerdict CheckOrigin(const ManagementRequest& request, std::span<const std::string> own, bool keyed) {
   // What is no browser may leave Host out (HTTP/1.0). Whether a probe gets through must not depend
   // on the name that it uses.
   const bool any = request.path == "/health" || request.path == "/ready" || (request.main_port && keyed);
   const std::string_view authority = request.head->authority;
-  if (!any && !authority.empty() && !IsOwnHost(authority, host_name)) {
-    return {403, "this Host is not served here (use an IP address, localhost or the machine's name)"};
+  if (!any && !authority.empty() && !IsOwnHost(authority, own)) {
+    return {403, "this Host is not served here (use an IP address, localhost or a name of the machine)"};
   }
   const HeaderField* origin = FindHeader(request.head->headers, "Origin");
   if (origin != nullptr && !EqualsIgnoreCase(AuthorityOfOrigin(origin->value), authority)) {

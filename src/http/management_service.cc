@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
+#include <sstream>
 
 #include "http/dashboard.h"
 #include "http/management_access.h"
@@ -30,10 +32,16 @@ std::string_view MethodText(Method method) {
   }
 }
 
-std::string HostName() {
+std::string TextOf(const char* path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> MachineNames() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return {};
-  return name.data();
+  return OwnNames(name.data(), TextOf("/etc/hosts"), TextOf("/etc/resolv.conf"));
 }
 
 }  // namespace
@@ -92,7 +100,7 @@ HttpManagement::~HttpManagement() = default;
 
 void HttpManagement::Start(ManagementHost* host) {
   host_ = host;
-  host_name_ = HostName();
+  own_names_ = MachineNames();
   api_ = std::make_unique<AdminApi>(host);
   server_ = std::make_unique<ManagementServer>(host->loop(), this);
   sample_timer_ = std::make_unique<Timer>(host->loop(), &HttpManagement::OnSample, this);
@@ -131,7 +139,7 @@ void HttpManagement::OnSample(void* self) {
 }
 
 std::optional<ManagementResponse> HttpManagement::OnRequest(const ManagementRequest& request) {
-  if (const AccessVerdict verdict = CheckOrigin(request, host_name_, !host_->config()->admin.api_key.empty()); verdict.status != 0) {
+  if (const AccessVerdict verdict = CheckOrigin(request, own_names_, !host_->config()->admin.api_key.empty()); verdict.status != 0) {
     return Envelope(verdict.status, verdict.reason);
   }
   const Method method = request.head->method == Method::kHead ? Method::kGet : request.head->method;

@@ -58,7 +58,7 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
   static std::optional<ManagementResponse> Api(HttpManagement& self, const ManagementRequest& request);
 
   ManagementHost* host_ = nullptr;
-  std::string host_name_;
+  std::vector<std::string> own_names_;
   std::unique_ptr<ManagementServer> server_;
   std::unique_ptr<AdminApi> api_;
   RateSampler sampler_;

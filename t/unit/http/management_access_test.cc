@@ -31,20 +31,29 @@ TEST(ManagementAccessTest, KeysAreEqualOrNot) {
 }
 
 TEST(ManagementAccessTest, OwnHosts) {
+  const std::vector<std::string> names = OwnNames("lb1.example.org", "", "search evil.example\n");
   for (const char* const own : {"127.0.0.1:8081", "10.1.2.3", "[::1]:8081", "[2001:db8::1]", "localhost", "LOCALHOST:1",
                                 "lb1:8081", "LB1.example.org", "lb1.example.org:8081"}) {
-    EXPECT_TRUE(IsOwnHost(own, "lb1.example.org")) << own;
+    EXPECT_TRUE(IsOwnHost(own, names)) << own;
   }
-  EXPECT_TRUE(IsOwnHost("lb1.example.org", "lb1"));
   for (const char* const foreign : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "lb11", "lb", "",
-                                    "[::1", "lb1.evil.example"}) {
-    EXPECT_FALSE(IsOwnHost(foreign, "lb1.example.org")) << foreign;
+                                    "[::1", "lb1.evil.example", "lb1.example"}) {
+    EXPECT_FALSE(IsOwnHost(foreign, names)) << foreign;
   }
-  EXPECT_FALSE(IsOwnHost("lb1", ""));
+  EXPECT_FALSE(IsOwnHost("lb1", OwnNames("", "", "")));
+}
+
+TEST(ManagementAccessTest, NamesOfAMachine) {
+  const char* const hosts = "127.0.0.1\tlocalhost # lb1 other\n10.0.0.7  LB1.example.org lb1\tbalancer\r\n# 1.2.3.4 lb1 gone\n::1 ip6";
+  const std::vector<std::string> names = OwnNames("lb1", hosts, "nameserver 10.0.0.1\nsearch corp.example . lab.example\n");
+  EXPECT_EQ(names, (std::vector<std::string>{"lb1", "lb1.example.org", "lb1", "balancer", "lb1.corp.example", "lb1.lab.example"}));
+  EXPECT_FALSE(IsOwnHost("lb1.evil.example", names)) << "whoever owns that could have it mean 127.0.0.1";
+  EXPECT_TRUE(IsOwnHost("lb1.corp.example:8081", names));
 }
 
 TEST(ManagementAccessTest, OtherSitesAreRefused) {
-  const auto status = [](const Asked& asked) { return CheckOrigin(asked.request, "lb1", true).status; };
+  const std::vector<std::string> names = {"lb1"};
+  const auto status = [&](const Asked& asked) { return CheckOrigin(asked.request, names, true).status; };
   EXPECT_EQ(status(Asked("127.0.0.1:8081")), 0);
   EXPECT_EQ(status(Asked("")), 0) << "HTTP/1.0 without Host: no browser";
   EXPECT_EQ(status(Asked("evil.example")), 403);
@@ -60,7 +69,7 @@ TEST(ManagementAccessTest, OtherSitesAreRefused) {
   Asked site("www.example.org");
   site.request.main_port = true;
   EXPECT_EQ(status(site), 0) << "the main port is a site's, and a key guards it";
-  EXPECT_EQ(CheckOrigin(site.request, "lb1", false).status, 403);
+  EXPECT_EQ(CheckOrigin(site.request, names, false).status, 403);
 }
 
 TEST(ManagementAccessTest, ChangesNeedAKeyOrALocalAddress) {
