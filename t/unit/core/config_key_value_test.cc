@@ -99,7 +99,7 @@ TEST(ConfigKeyValue, TypesForPeople) {
       {"timeout.idle_ms", "duration, 1 to 86400000 ms"},
       {"health_check.circuit_breaker.timeout_seconds", "duration, 1 to 86400 s"},
       {"limits.header_bytes", "size, 1k to 1m"},
-      {"health_check.type", "tcp | http"},
+      {"health_check.type", "tcp | http | grpc"},
       {"logging.file", "stderr | path"},
       {"pid_file", "path"},
       {"hash_key", "client_ip | header:NAME | cookie:NAME | uri"},
