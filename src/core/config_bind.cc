@@ -159,10 +159,6 @@ void Binder::CheckHealth() {
   } else if (health.http()) {
     health.path = "/";
   }
-  if (!health.grpc_service.empty() && !health.grpc()) {
-    Problem(PositionOf("health_check.grpc_service"),
-            fmt::format("health_check.grpc_service: means nothing with type {} (set type: grpc)", health.type));
-  }
   if (!health.expected_body.empty() && health.method != "GET") {
     Problem(PositionOf("health_check.expected_body"),
             fmt::format(

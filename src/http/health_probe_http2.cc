@@ -66,7 +66,9 @@ class Http2Probe final : public HealthProbe, public ConnectionHandler, public Co
     }
   }
 
-  void OnWritable() override { Flush(); }
+  void OnWritable() override {
+    if (codec_ != nullptr) Flush();
+  }
   void OnDeadline() override { Done(false, head_done_ ? "no whole answer in time" : "no answer in time"); }
 
  private:

@@ -344,7 +344,8 @@ void Http2Client::Close() {
 
 void Http2Client::Die(TryFailure failure, StatusCode code, std::string why) {
   if (state_ == State::kClosed) return;
-  const bool stood = state_ == State::kOpen;
+  // One that we close ourselves is no connect that failed.
+  const bool failed_to_stand = state_ != State::kOpen && failure == TryFailure::kConnect;
   state_ = State::kClosed;
   turn_end_.Cancel();
   SetIdle(false);
@@ -360,7 +361,7 @@ void Http2Client::Die(TryFailure failure, StatusCode code, std::string why) {
   for (Http2Attempt* attempt : streams) {
     if (attempt->client_ == nullptr) attempt->Work();
   }
-  owner->Serve(slot, stood ? nullptr : &why, code);
+  owner->Serve(slot, failed_to_stand ? &why : nullptr, code);
 }
 
 }  // namespace ub

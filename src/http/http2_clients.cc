@@ -143,6 +143,7 @@ void Http2Clients::CloseUnless(const std::function<bool(uint32_t, uint32_t)>& ke
     for (const auto& client : slots_[number].clients) {
       if (!keep(number, client->generation())) client->Leave();
     }
+    Serve(number);  // those that waited for one of these
   }
 }
 

@@ -26,8 +26,8 @@ struct RuntimeChange {
   uint32_t weight = 0;  // 0: as configured
   uint32_t max_connections = 0;
   bool backup = false;
-  bool h2 = false;
   std::string name;
+  bool h2 = false;  // protocol
 
   bool empty() const { return !added && !removed && !drained && weight == 0; }
   bool operator==(const RuntimeChange&) const = default;

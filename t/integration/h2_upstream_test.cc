@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "client.h"
 #include "h2_backend.h"
@@ -70,6 +71,11 @@ TEST(H2Upstream, RequestsOfHttp1ClientsPass) {
     const std::string path = Value(request.fields, ":path");
     if (path == "/empty") return peer.Reply(stream, 204);
     if (path == "/length") return peer.Reply(stream, 200, "12345", {{"content-length", "5"}});
+    if (path == "/late") {  // the end comes by itself
+      peer.Head(stream, {{":status", "200"}, {"content-length", "78"}});
+      peer.SendBody(stream, "", true);
+      return;
+    }
     if (Value(request.fields, ":method") == "HEAD") return peer.Reply(stream, 200, "", {{"content-length", "77"}});
     if (path == "/interim") {
       peer.Head(stream, {{":status", "103"}, {"link", "</a>"}});
@@ -88,6 +94,7 @@ TEST(H2Upstream, RequestsOfHttp1ClientsPass) {
   EXPECT_EQ(client.Ask("GET", "/length").framing, Framing::kLength);
   EXPECT_EQ(client.Ask("GET", "/empty").status, 204);
   EXPECT_EQ(client.Ask("HEAD", "/").Value("Content-Length"), "77");
+  EXPECT_EQ(client.Ask("HEAD", "/late").Value("Content-Length"), "78");
   EXPECT_EQ(client.Ask("GET", "/interim").status, 200);
   EXPECT_EQ(backend.accepted(), 1u);
   EXPECT_TRUE(proxy.WaitIdle());
@@ -270,8 +277,10 @@ TEST(H2Upstream, ARequestsBodyWaitsForTheBackend) {
   const std::string body = Pattern(5, 2 << 20);
   size_t taken = client.SendSome(stream, body);
   // The proxy's window to us closes: what it holds is bounded.
-  ASSERT_TRUE(client.RoundTrip());
-  taken += client.SendSome(stream, std::string_view(body).substr(taken));
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(client.RoundTrip());
+    taken += client.SendSome(stream, std::string_view(body).substr(taken));
+  }
   EXPECT_LT(taken, 1u << 20);
   go.Open();
   ASSERT_TRUE(client.SendBody(stream, std::string_view(body).substr(taken)));
@@ -290,6 +299,44 @@ TEST(H2Upstream, TlsMustChooseH2) {
   EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 502);
   EXPECT_TRUE(WaitFor([&] { return Contains(proxy.Log(), "the backend did not choose h2"); })) << proxy.Log();
   EXPECT_TRUE(proxy.WaitIdle());
+}
+
+TEST(H2Upstream, NoRequestFailsWhileBackendsComeAndGo) {
+  H2Backend one(H2Backend::Serving(Echo)), two(H2Backend::Serving(Echo));
+  FakeBackend three;
+  Proxy proxy(Config(one));
+  ASSERT_TRUE(proxy.Start());
+  std::atomic<bool> over{false};
+  std::atomic<int> good{0}, bad{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([&] {
+      while (!over) {
+        H2Client client(proxy.endpoint());
+        for (int n = 0; n < 50 && !over && !client.goaway(); ++n) {
+          const uint32_t stream = client.Begin(h2::Request("/", "POST"), false);
+          client.SendBody(stream, "hello");
+          const H2Response& got = client.Wait(stream);
+          const bool unseen = client.goaway() && stream > client.last_stream();
+          ++(got.status == 200 && got.body == "hello" ? good : unseen ? good : bad);
+        }
+      }
+    });
+  }
+  const auto config = [&](int workers) { return ConfigFile().CopyListen(proxy.config()).Workers(workers); };
+  for (int round = 0; round < 4; ++round) {
+    EXPECT_TRUE(proxy.Reload(config(1).Backend(one.Yaml()).Backend(two.Yaml())));
+    EXPECT_TRUE(proxy.Reload(config(2).Backend(two.Yaml())));
+    EXPECT_TRUE(proxy.Reload(config(2).Backend(three).Backend(two.Yaml("weight: 7"))));
+    const int before = good;
+    EXPECT_TRUE(WaitFor([&] { return good > before + 20; }));
+    EXPECT_TRUE(proxy.Reload(config(1).Backend(one.Yaml())));
+  }
+  over = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(bad, 0) << proxy.Log();
+  EXPECT_TRUE(proxy.WaitIdle());
+  EXPECT_TRUE(WaitFor([&] { return two.open() == 0; })) << "connections to a backend that is gone";
 }
 
 TEST(H2Upstream, AReloadChangesTheProtocolAndNoRequestFails) {

@@ -187,4 +187,20 @@ def http2_to_nghttpd(setup):
         check("5000 succeeded, 0 failed" in done.stdout, done.stdout)
 
 
-TESTS = [grpc_calls_of_every_kind, grpc_errors_deadlines_and_cancellation, grpc_health_checks, http2_to_nghttpd]
+def http2_to_nghttpd_by_tls(setup):
+    port = free_port()
+    key, certificate = os.path.join(setup.dir, "nghttpd.key"), os.path.join(setup.dir, "nghttpd.pem")
+    interop.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+                 "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate])
+    setup.start(f"nghttpd-{port}", ["nghttpd", "-a", "127.0.0.1", "-d", setup.www, str(port), key, certificate])
+    wait_for(lambda: interop.accepts(port), "nghttpd starts")
+    extra = (f"backend_tls: {{ enabled: true, ca_file: {certificate} }}\n"
+             "health_check: { path: /small, interval_ms: 50, max_failures: 1, min_successes: 1 }")
+    with Front(setup, port, extra) as ub:
+        wait_for(lambda: " is up " in ub.child.log(), "the backend is up")
+        for name, data in setup.files.items():
+            check(curl(f"http://127.0.0.1:{ub.port}/{name}")[0] == data, name)
+
+
+TESTS = [grpc_calls_of_every_kind, grpc_errors_deadlines_and_cancellation, grpc_health_checks, http2_to_nghttpd,
+         http2_to_nghttpd_by_tls]

@@ -87,6 +87,7 @@ Config UnusualConfig() {
                 {"/run/app.sock", 0, true, 100, 0, false, "unix:/run/app.sock"}};
   c.health_check.enabled = false;
   c.health_check.type = "http";
+  c.health_check.grpc_service = "orders.v1.Orders";
   c.health_check.interval_ms = 100;
   c.health_check.timeout_ms = 101;
   c.health_check.max_failures = 4;

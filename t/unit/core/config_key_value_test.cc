@@ -39,7 +39,7 @@ TEST(ConfigKeyValue, ValuesAsText) {
       {"algorithm", "power-of-two"},
       {"backends",
        "10.0.0.1:8080 weight 5 max_connections 6 name one, [fe80::1]:1 weight 65535 "
-       "backup, app.example:65535 weight 1 name a \"quoted\" \\ name; # of ours, "
+       "backup protocol h2, app.example:65535 weight 1 name a \"quoted\" \\ name; # of ours, "
        "unix:/run/app.sock weight 100"},
       {"health_check.enabled", "false"},
       {"health_check.type", "http"},
@@ -99,7 +99,7 @@ TEST(ConfigKeyValue, TypesForPeople) {
       {"timeout.idle_ms", "duration, 1 to 86400000 ms"},
       {"health_check.circuit_breaker.timeout_seconds", "duration, 1 to 86400 s"},
       {"limits.header_bytes", "size, 1k to 1m"},
-      {"health_check.type", "tcp | http"},
+      {"health_check.type", "tcp | http | grpc"},
       {"logging.file", "stderr | path"},
       {"pid_file", "path"},
       {"hash_key", "client_ip | header:NAME | cookie:NAME | uri"},

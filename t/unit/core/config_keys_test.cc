@@ -87,7 +87,7 @@ TEST(ConfigKeys, BackendKeysAreDescribed) {
     EXPECT_FALSE(key.type.empty() || key.meaning.empty()) << key.name;
   }
   EXPECT_EQ(names, (std::set<std::string_view>{"host", "port", "weight", "max_connections",
-                                               "backup", "name"}));
+                                               "backup", "protocol", "name"}));
 }
 
 }  // namespace

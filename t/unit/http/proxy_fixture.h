@@ -52,6 +52,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
  protected:
   // Change config before Start.
   Config config_;
+  bool h2_ = false;  // backends speak HTTP/2
 
   // Backend 0 is always tried first; the others are its backups.
   void Start(uint32_t backends = 1) {
@@ -62,6 +63,7 @@ class ProxyTest : public LoopTest, public ServerOwner {
       listeners_.push_back(ListenTcp());
       BackendSpec spec = MakeSpec(i);
       spec.backup = i > 0;
+      spec.h2 = h2_;
       std::memcpy(&spec.address, &listeners_.back().address, sizeof(sockaddr_in));
       specs.push_back(spec);
     }
