@@ -35,7 +35,7 @@ class Http2Smuggling : public testing::Test {
  protected:
   void SetUp() override {
     ConfigFile config = ConfigFile().ListenH2c(Endpoint::V4(FreePort())).Workers(1).Backend(backend_);
-    proxy_ = std::make_unique<Proxy>(config.Set("http2", "{ max_resets: 1000000 }"));
+    proxy_ = std::make_unique<Proxy>(config.Set("http2", "{ max_resets: 1000000, max_window_updates: 1000000 }"));
     ASSERT_TRUE(proxy_->Start());
   }
 
