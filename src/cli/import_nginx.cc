@@ -14,12 +14,13 @@ namespace {
 
 using Directive = NginxDirective;
 
-// One proxy_pass: in which blocks it stands, and where it leads.
+// One proxy_pass or grpc_pass: in which blocks it stands, and where it leads.
 struct ProxyUse {
   const Directive* server = nullptr;
   std::vector<const Directive*> locations;  // from the outermost on
   const Directive* pass = nullptr;
   std::string scheme, target, uri;  // "http", "app" or "10.0.0.1:80" or "unix:/path", "/" or ""
+  bool grpc = false;
 
   bool IsWhole() const { return locations.size() == 1 && locations[0]->words.back() == "/"; }
 };
@@ -34,10 +35,14 @@ ProxyUse UseOf(const Directive& pass) {
   ProxyUse use;
   use.pass = &pass;
   std::string_view rest = pass.size() > 0 ? std::string_view(pass.arg(0)) : std::string_view();
+  use.grpc = pass.name() == "grpc_pass";
   const size_t scheme = rest.find("://");
-  if (scheme == std::string_view::npos) return use;
-  use.scheme = ToLowerAscii(rest.substr(0, scheme));
-  rest.remove_prefix(scheme + 3);
+  if (scheme == std::string_view::npos && !use.grpc) return use;
+  if (scheme != std::string_view::npos) {
+    use.scheme = ToLowerAscii(rest.substr(0, scheme));
+    rest.remove_prefix(scheme + 3);
+  }
+  if (use.grpc) use.scheme = use.scheme == "grpcs" ? "https" : "http";
   if (rest.starts_with("unix:")) {
     const size_t colon = std::min(rest.find(':', 5), rest.size());
     use.target = std::string(rest.substr(0, colon));
@@ -122,7 +127,7 @@ void Importer::Collect(const std::vector<Directive>& block) {
 void Importer::CollectUses(const Directive& server, const Directive& block,
                            std::vector<const Directive*>* locations) {
   for (const Directive& directive : block.block) {
-    if (directive.name() == "proxy_pass") {
+    if (NginxRuleName(directive) == "proxy_pass") {
       ProxyUse use = UseOf(directive);
       if (use.target.empty() || use.target.find('$') != std::string::npos) {
         import_.Remark(directive, "is not followed: it has no fixed address");
@@ -273,7 +278,7 @@ void Importer::RemarkLocation(const Directive& location) {
 void Importer::RemarkLocations(const Directive& server) {
   bool whole = server.name() != "server";
   for (const Directive& location : server.block) {
-    if (location.name() == "proxy_pass") whole = true;
+    if (NginxRuleName(location) == "proxy_pass") whole = true;
     if (location.name() != "location" || location.size() == 0) continue;
     whole = whole || location.words.back() == "/";
     const bool proxies = std::ranges::any_of(uses_, [&](const ProxyUse& use) {
@@ -354,9 +359,11 @@ std::string Importer::Run() {
   Collect(tree_);
   const std::string pool = Choose();
   if (pool.empty()) return {};
+  for (const ProxyUse& use : uses_) import_.grpc |= use.target == pool && use.grpc;
   ImportPool(pool);
   for (const ProxyUse& use : uses_) {
     if (use.target != pool) continue;
+    if (import_.grpc && !use.grpc) import_.Remark(*use.pass, "a backend has one protocol: here HTTP/2");
     ImportUse(use);
     if (!InPool(use.server)) servers_.push_back(use.server);
   }

@@ -40,6 +40,7 @@ struct NginxImport {
   uint64_t workers = 0;     // worker_processes; 0: auto or not given
   bool host_given = false;  // proxy_set_header Host
   size_t servers = 0;       // of the pool, backups included
+  bool grpc = false;        // it is grpc_pass that leads to the pool: by HTTP/2
   std::string verify_client{};     // ssl_verify_client: the innermost
   bool asks_by_name = false;       // proxy_ssl_server_name, proxy_ssl_verify
   std::string backend_name{};      // proxy_ssl_name, where it is fixed
@@ -52,6 +53,9 @@ struct NginxImport {
   // "gzip on" and what is to be said of it.
   void Remark(const NginxDirective& directive, std::string_view text) const;
 };
+
+// What a directive is known by: those of gRPC are the proxy's, "grpc_read_timeout" is "proxy_read_timeout".
+std::string NginxRuleName(const NginxDirective& directive);
 
 // The servers and settings of an upstream block.
 void ImportNginxUpstream(NginxImport* import, const NginxDirective& upstream);

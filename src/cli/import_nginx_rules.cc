@@ -345,10 +345,16 @@ void NginxImport::Remark(const NginxDirective& directive, std::string_view text)
   draft->Remark(directive.at, fmt::format("\"{}\" {}", ImportText(directive.Text()), text));
 }
 
+std::string NginxRuleName(const NginxDirective& directive) {
+  const std::string& name = directive.name();
+  return name.starts_with("grpc_") ? "proxy_" + name.substr(5) : name;
+}
+
 void ImportNginxDirective(NginxImport* import, const NginxDirective& directive) {
+  const std::string name = NginxRuleName(directive);
   const auto rule = std::ranges::find_if(kRules, [&](const Rule& row) {
-    if (!row.name.ends_with('*')) return row.name == directive.name();
-    return directive.name().starts_with(row.name.substr(0, row.name.size() - 1));
+    if (!row.name.ends_with('*')) return row.name == name;
+    return name.starts_with(row.name.substr(0, row.name.size() - 1));
   });
   if (rule == std::end(kRules)) return import->Remark(directive, "has no counterpart");
   if (rule->take == nullptr) {

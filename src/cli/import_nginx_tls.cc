@@ -165,7 +165,8 @@ void ImportNginxCertificates(NginxImport* import, const NginxDirective& server,
 }
 
 void ImportNginxTls(NginxImport* import, const NginxDirective& directive) {
-  const auto* rule = std::ranges::find(kRules, std::string_view(directive.name()), &Rule::name);
+  const std::string name = NginxRuleName(directive);
+  const auto* rule = std::ranges::find(kRules, std::string_view(name), &Rule::name);
   if (rule == std::end(kRules)) return import->Remark(directive, "has no counterpart");
   if (rule->take != nullptr) return rule->take(*import, directive);
   const bool off = directive.arg(0) == "off";
@@ -199,7 +200,7 @@ bool NginxRedirectsToHttps(const NginxDirective& server) {
   for (const Directive& directive : server.block) {
     const std::string& name = directive.name();
     const bool all = name == "if" || (name == "location" && directive.words.back() == "/");
-    if (name == "proxy_pass") return false;
+    if (name == "proxy_pass" || name == "grpc_pass") return false;
     redirects = redirects || LeadsToHttps(directive) ||
                 (all && std::ranges::any_of(directive.block, LeadsToHttps));
   }

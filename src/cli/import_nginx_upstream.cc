@@ -77,6 +77,7 @@ void UpstreamImport::Server(const NginxDirective& server) {
   for (size_t i = 1; i < server.size(); ++i) {
     taken = Parameter(server, server.arg(i), &backend) && taken;
   }
+  backend.h2 = import_.grpc;
   if (taken) draft_.AddBackend(backend, server.at);
 }
 

@@ -58,7 +58,7 @@ std::optional<uint64_t> GrpcTimeoutNs(const HeaderList& headers) {
   }
   const uint64_t unit = UnitNs(field->value.back());
   if (unit == 0) return std::nullopt;
-  return value * unit;
+  return value > UINT64_MAX / unit ? UINT64_MAX : value * unit;
 }
 
 }  // namespace ub

@@ -92,7 +92,7 @@ class Http2Probe final : public HealthProbe, public ConnectionHandler, public Co
       out_.bytes.Append(GrpcHealthRequest(config_.grpc_service));
     }
     out_.end = true;
-    codec_->SendRequest(this, fields.fields(), grpc);
+    stream_ = codec_->SendRequest(this, fields.fields(), grpc);
   }
 
   void Flush() {
@@ -128,7 +128,7 @@ class Http2Probe final : public HealthProbe, public ConnectionHandler, public Co
     if (head_done_ && !config_.grpc() && config_.expected_body.empty()) over_ = true;
   }
   void OnData(CodecStream*, std::string_view data) override {
-    codec_->Consume(0, data.size());
+    codec_->Consume(stream_, data.size());
     if (body_.size() < kMaxBody) body_.append(data);
     if (!config_.grpc() && body_.find(config_.expected_body) != std::string::npos) over_ = true;
     if (body_.size() >= kMaxBody) over_ = true;
@@ -182,6 +182,7 @@ class Http2Probe final : public HealthProbe, public ConnectionHandler, public Co
   bool secure_ = false, begun_ = false, head_done_ = false, ended_ = false, over_ = false, done_ = false;
   bool grpc_status_known_ = false;
   uint32_t grpc_status_ = 0, cheap_ = 0;
+  int32_t stream_ = 0;
   size_t list_ = 0;
   Http2Response response_;
   Http2Outgoing out_;

@@ -77,9 +77,9 @@ void Http2Attempt::Open(Http2Client* client, int32_t stream) {
 bool Http2Attempt::blocked() const { return out_.bytes.size() >= kBlockedBytes || client_->congested(); }
 
 bool Http2Attempt::writable() const {
-  if (state_ != State::kActive || client_ == nullptr) return false;
+  if (state_ != State::kActive) return false;
   if (closed_) return tunnel_ && out_.end;
-  if (tunnel_ && out_.end) return false;
+  if (client_ == nullptr || (tunnel_ && out_.end)) return false;
   if (!blocked()) return true;
   if (!waiting_) client_->Await(const_cast<Http2Attempt*>(this));
   return false;
@@ -96,10 +96,11 @@ void Http2Attempt::SendBody(std::string_view data, bool end, std::string_view tr
 }
 
 void Http2Attempt::Progress() {
-  if (!tunnel_ || !out_.bytes.empty()) {
+  // In a tunnel the client's side watches for silence, until the client has ended its direction.
+  if (!tunnel_ || out_.end || !out_.bytes.empty() || (client_ != nullptr && client_->congested())) {
     timer_.Set(loop_->now_ns() + Ns(tunnel_ ? config_->timeout.idle_ms : config_->timeout.request_ms));
   } else {
-    timer_.Cancel();  // the client's side watches for silence
+    timer_.Cancel();
   }
 }
 
@@ -214,6 +215,10 @@ bool Http2Attempt::HandHead() {
     return false;
   }
   size_t bytes = 0;
+  if (!head_ready_ && ended_) {
+    Malformed("the stream ended before its head");
+    return false;
+  }
   if (!head_ready_) return true;
   if (!ParseHead(response_.text(), &bytes)) return false;
   if (head_->status == 101) return HandUpgrade();
@@ -266,7 +271,9 @@ void Http2Attempt::Work() {
   if (!all || !closed_) return;
   if (!ended_) {
     Fail(failure_, failure_code_, std::move(failure_text_));
-  } else if (tunnel_ && out_.end) {
+  } else if (tunnel_ && !out_.end) {
+    Fail(TryFailure::kReset, StatusCode::kReset, "stream reset in a tunnel");
+  } else if (tunnel_) {
     handler_->OnAttemptWritable();
   }
 }
@@ -295,9 +302,13 @@ void Http2Attempt::OnDeadline() {
     return;
   }
   // Waiting for the client, to send or to read, is not the backend's fault; the client's own deadline watches that.
-  const bool moved = progress_ != out_.sent;
-  progress_ = out_.sent;
-  const bool client_slow = !out_.bytes.empty() ? moved : !out_.end || tunnel_ || !handler_->WantsResponse();
+  // What is to go to the backend waits in the stream, or with others' in the connection.
+  const bool stuck = client_ != nullptr && !closed_ && client_->congested();
+  const uint64_t sent = out_.bytes.empty() && stuck ? client_->sent_bytes() : out_.sent;
+  const bool moved = progress_ != sent;
+  progress_ = sent;
+  const bool sends = !out_.end && (tunnel_ || !request_.upgrade);  // before a tunnel stands, nobody has anything to send
+  const bool client_slow = !out_.bytes.empty() || stuck ? moved : sends || !handler_->WantsResponse();
   if (client_slow) return Progress();
   if (client_ != nullptr) client_->Doubt(opened_ns_);
   Fail(TryFailure::kTimeout, StatusCode::kTimeout, head_done_ ? "no more of the response in time" : "no response in time");

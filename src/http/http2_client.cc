@@ -147,6 +147,7 @@ void Http2Client::Drop(Http2Attempt* attempt) {
   if (!attempt->closed_) {
     codec_->Reset(attempt->id_, attempt->reset_);
     codec_->Forget(attempt->id_);
+    watch_.Reset();
   }
   const uint32_t place = attempt->place_;
   streams_[place] = streams_.back();
@@ -183,6 +184,8 @@ void Http2Client::Await(Http2Attempt* attempt) {
   attempt->waiting_ = true;
   waiting_.push_back(attempt);
 }
+
+uint32_t Http2Client::sent_bytes() const { return connection_->sent_bytes(); }
 
 bool Http2Client::congested() const { return buffered_ >= config().http2.buffer_bytes || connection_->congested(); }
 
@@ -291,6 +294,7 @@ void Http2Client::EndTurn() {
     state_ = State::kOpen;
     connection_->CancelDeadline();
   }
+  if (told_to_leave_ && requests_ == 0) return Close();  // before it is taken for one to be replaced at once
   owner_->Serve(slot_);
   Flush();
   Work();
@@ -344,8 +348,10 @@ void Http2Client::Close() {
 
 void Http2Client::Die(TryFailure failure, StatusCode code, std::string why) {
   if (state_ == State::kClosed) return;
-  // One that we close ourselves is no connect that failed.
-  const bool failed_to_stand = state_ != State::kOpen && failure == TryFailure::kConnect;
+  // One that we close ourselves is no connect that failed; one that the backend wants nothing on from its beginning is.
+  const bool sent_away = told_to_leave_ && requests_ == 0;
+  const bool failed_to_stand = sent_away || (state_ != State::kOpen && failure == TryFailure::kConnect);
+  if (sent_away) why = "HTTP/2: GOAWAY before any request";
   state_ = State::kClosed;
   turn_end_.Cancel();
   SetIdle(false);

@@ -52,6 +52,7 @@ class Http2Client final : public ConnectionHandler, private Http2Events {
   void BodyTaken(Http2Attempt* attempt, size_t bytes);
   void Await(Http2Attempt* attempt);
   bool congested() const;
+  uint32_t sent_bytes() const;
 
   // ConnectionHandler
   void OnConnected(int error) override;
@@ -76,7 +77,7 @@ class Http2Client final : public ConnectionHandler, private Http2Events {
   void OnStreamClosed(CodecStream* at, uint32_t error) override;
   bool OnCheap(Http2Cheap kind) override;
   void OnSettings() override { settled_ = true; }
-  void OnGoAway() override { leaving_ = true; }
+  void OnGoAway() override { leaving_ = told_to_leave_ = true; }
   size_t BodyReady(CodecStream* at, size_t most, bool* end) override;
   void TakeBody(CodecStream* at, size_t bytes, Buffer* out) override;
   std::span<const Http2Field> Trailers(CodecStream* at) override;
@@ -109,6 +110,7 @@ class Http2Client final : public ConnectionHandler, private Http2Events {
   bool secure_ = false;
   bool settled_ = false;   // the backend's SETTINGS have come
   bool leaving_ = false;   // no stream begins any more
+  bool told_to_leave_ = false;  // by the backend
   bool working_ = false;   // Work() is on the stack
   bool told_ = false;      // a line was logged of what this backend does
   bool idle_ = false;      // stands in the gauge of idle connections

@@ -8,7 +8,6 @@ namespace {
 
 constexpr uint32_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
 constexpr uint64_t kListSlack = 4;       // a head so many times too large is no mistake
-constexpr uint64_t kPaidAFrame = 2048;   // a backend may open two windows for each frame of a body, however small
 
 Http2Attempt* Of(CodecStream* stream) { return static_cast<Http2Attempt*>(stream); }
 
@@ -85,7 +84,7 @@ void Http2Client::TakeBody(CodecStream* at, size_t bytes, Buffer* out) {
   attempt->out_.Take(bytes, out);
   attempt->bytes_sent_ += bytes;
   buffered_ -= bytes;
-  watch_.Sent(bytes > kPaidAFrame ? bytes : kPaidAFrame);
+  watch_.Sent(bytes);
   attempt->Progress();
 }
 

@@ -145,11 +145,16 @@ struct Http2Callbacks {
         if (codec->client_) return 0;
         // The answer is whole: the rest of what was asked is of no use (RFC 9113 section 8.1).
         if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && nghttp2_session_get_stream_remote_close(session, id) == 0) {
-          codec->Reset(id, Http2Error::kNone);
+          CodecStream* stream = Stream(session, id);
+          if (stream == nullptr || !codec->events_->KeepsReading(stream)) codec->Reset(id, Http2Error::kNone);
         }
         return 0;
       case NGHTTP2_RST_STREAM:
-        if (!codec->client_ && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) codec->Count(Http2Cheap::kReset);
+        // INTERNAL_ERROR is a backend's or our own doing.
+        if (!codec->client_ && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+            frame->rst_stream.error_code != NGHTTP2_INTERNAL_ERROR) {
+          codec->Count(Http2Cheap::kReset);
+        }
         return 0;
       case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR && codec->failure_.empty()) {

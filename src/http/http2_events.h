@@ -71,6 +71,8 @@ class Http2Events {
   virtual void OnStreamClosed(CodecStream* stream, uint32_t error) = 0;
   // False: it is one too many, the connection is to be closed.
   virtual bool OnCheap(Http2Cheap kind) = 0;
+  // The response has ended, and what the client still sends is wanted all the same: a tunnel.
+  virtual bool KeepsReading(CodecStream* /*stream*/) { return false; }
   virtual void OnPingAnswered() {}
   // The far side has said what it allows (peer_streams, peer_connects), or changed it.
   virtual void OnSettings() {}

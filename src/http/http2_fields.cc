@@ -70,7 +70,7 @@ void Http2Fields::AddRequest(std::string_view head, bool secure, bool te_trailer
     if (colon == std::string_view::npos) break;
     const std::string_view name = line.substr(0, colon);
     const HeaderId id = HeaderIdOf(name);
-    if (IsConnectionSpecific(id) || (connect && EqualsIgnoreCase(name, "sec-websocket-key"))) continue;
+    if (IsConnectionSpecific(id) || (connect && (id == HeaderId::kContentLength || EqualsIgnoreCase(name, "sec-websocket-key")))) continue;
     Add(name, TrimBlanks(line.substr(colon + 1)), id == HeaderId::kXRequestId);
   }
   if (te_trailers) Add("te", "trailers");

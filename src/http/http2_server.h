@@ -57,6 +57,7 @@ class Http2Server final : public ClientConnection, private Http2Events {
   void OnStreamClosed(CodecStream* at, uint32_t error) override;
   bool OnCheap(Http2Cheap kind) override;
   void OnPingAnswered() override;
+  bool KeepsReading(CodecStream* at) override;
   size_t BodyReady(CodecStream* at, size_t most, bool* end) override;
   void TakeBody(CodecStream* at, size_t bytes, Buffer* out) override;
   std::span<const Http2Field> Trailers(CodecStream* at) override;

@@ -84,9 +84,10 @@ void Http2Server::OnStreamEnds(CodecStream* at) {
   Mark(stream);
 }
 
-void Http2Server::OnStreamClosed(CodecStream* at, uint32_t) {
+void Http2Server::OnStreamClosed(CodecStream* at, uint32_t error) {
   Http2Stream* const stream = Of(at);
   if (!stream->body_ended_) bodies_--;
+  stream->both_ended_ = stream->tunnel_ && stream->body_ended_ && error == 0;
   stream->body_ended_ = stream->closed_ = true;
   Mark(stream);
 }
@@ -107,6 +108,8 @@ void Http2Server::OnPingAnswered() {
   leaving_ = Leaving::kFinal;
   codec_->GoAway();
 }
+
+bool Http2Server::KeepsReading(CodecStream* at) { return Of(at)->tunnel_; }
 
 size_t Http2Server::BodyReady(CodecStream* at, size_t most, bool* end) {
   Http2Stream* const stream = Of(at);

@@ -36,7 +36,7 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
   queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
-  head_request_ = head_sent_ = cut_ = closed_ = lost_ = grpc_ = connect_ = tunnel_ = false;
+  head_request_ = head_sent_ = cut_ = closed_ = both_ended_ = lost_ = grpc_ = connect_ = tunnel_ = false;
   list_bytes_ = received_ = progress_ = 0;
   out_.Reset();
   declared_ = kNoLength;
@@ -61,7 +61,7 @@ std::string_view Http2Stream::Hsts() const {
 }
 
 void Http2Stream::Work() {
-  if (closed_ || lost_) {
+  if ((closed_ && !both_ended_) || lost_) {
     if (handler_ != nullptr) {
       handler_->OnStreamFailed(ClientStatus(StatusCode::kClosed, "the client cancelled its request"), false);
     }
@@ -174,9 +174,15 @@ bool Http2Stream::congested() const {
 }
 
 void Http2Stream::Append(std::string_view data) {
+  const bool first = out_.bytes.empty() && !tunnel_;
   out_.bytes.Append(data);
   server_->buffered_ += data.size();
-  Watch();
+  if (first) {  // the client has its time from here on, whatever was waited for before
+    progress_ = out_.sent;
+    SetDeadline(context_->config->timeout.request_ms);
+  } else {
+    Watch();
+  }
 }
 
 // What the codec has announced to come must come.

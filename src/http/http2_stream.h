@@ -106,6 +106,7 @@ class Http2Stream final : public ServerStream, public CodecStream {
   bool head_sent_ = false;
   bool cut_ = false;            // though there should: an error is to follow
   bool closed_ = false;         // the codec knows it no more
+  bool both_ended_ = false;     // because each side has ended its direction of a tunnel
   bool lost_ = false;           // the connection is over: only what the codec has announced is still sent
   uint64_t list_bytes_ = 0;     // of the head's fields, as RFC 9113 section 6.5.2 counts them
   uint64_t declared_ = kNoLength, received_ = 0;  // of the request's body

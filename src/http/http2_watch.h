@@ -7,6 +7,7 @@
 #define UB_HTTP_HTTP2_WATCH_H_
 
 #include <array>
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -25,13 +26,13 @@ class Http2Watch {
   bool Allow(Http2Cheap kind, const Http2Config& config, uint64_t now_ns) {
     if (now_ns - since_ns_ >= uint64_t{config.interval_ms} * 1'000'000) {
       counts_ = {};
-      paid_ = 0;
+      paid_ = frames_ = resets_ = 0;
       since_ns_ = now_ns;
     }
     const uint64_t count = ++counts_[static_cast<size_t>(kind)];
     switch (kind) {
-      case Http2Cheap::kReset: return count <= config.max_resets;
-      case Http2Cheap::kPing: return count <= config.max_pings;
+      case Http2Cheap::kReset: return count <= config.max_resets + resets_;
+      case Http2Cheap::kPing: return count <= config.max_pings + frames_;
       case Http2Cheap::kSettings: return count <= config.max_settings;
       case Http2Cheap::kPriority: return count <= config.max_priorities;
       case Http2Cheap::kEmpty: return count <= config.max_empty_frames;
@@ -39,13 +40,19 @@ class Http2Watch {
       default: return false;
     }
   }
-  // Bytes of bodies went out: they give cause for updates of windows.
-  void Sent(uint64_t bytes) { paid_ += bytes; }
+  // A frame of a body went out: it gives cause for updates of both windows, and for a PING: gRPC's libraries measure the path by
+  // one for each such frame.
+  void Sent(uint64_t bytes) {
+    paid_ += std::max(bytes, 2 * kBytesAnUpdate);
+    ++frames_;
+  }
+  // We reset a stream: the far side's own reset may be on its way.
+  void Reset() { ++resets_; }
 
  private:
   static constexpr uint64_t kBytesAnUpdate = 1024;  // who opens windows for less than that at a time dribbles
   uint64_t since_ns_ = 0;
-  uint64_t paid_ = 0;
+  uint64_t paid_ = 0, frames_ = 0, resets_ = 0;
   std::array<uint32_t, static_cast<size_t>(Http2Cheap::kCount)> counts_{};
 };
 

@@ -25,7 +25,7 @@ TEST(Grpc, ContentTypesAndCodes) {
 TEST(Grpc, Timeouts) {
   EXPECT_EQ(GrpcTimeoutNs(One("grpc-timeout", "100m")), 100'000'000u);
   EXPECT_EQ(GrpcTimeoutNs(One("grpc-timeout", "2S")), 2'000'000'000u);
-  EXPECT_EQ(GrpcTimeoutNs(One("grpc-timeout", "99999999H")), 99999999ull * 3600'000'000'000ull);
+  EXPECT_EQ(GrpcTimeoutNs(One("grpc-timeout", "99999999H")), UINT64_MAX);
   EXPECT_EQ(GrpcTimeoutNs(One("grpc-timeout", "7n")), 7u);
   for (const char* wrong : {"", "S", "1", "1s", "-1S", "1.5S", "999999999S"}) {
     EXPECT_FALSE(GrpcTimeoutNs(One("grpc-timeout", wrong)).has_value()) << wrong;

@@ -44,5 +44,19 @@ TEST(Http2Watch, BytesThatWentOutPayForUpdatesOfWindows) {
   EXPECT_FALSE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1100 * kMs)) << "what was paid before counts no more";
 }
 
+TEST(Http2Watch, FramesOfBodiesPayForPingsAndResetsForResets) {
+  const Http2Config config = Limits();
+  Http2Watch watch;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(watch.Allow(Http2Cheap::kPing, config, 1000 * kMs));
+  watch.Sent(10);
+  watch.Reset();
+  EXPECT_TRUE(watch.Allow(Http2Cheap::kPing, config, 1000 * kMs));
+  EXPECT_FALSE(watch.Allow(Http2Cheap::kPing, config, 1000 * kMs));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(watch.Allow(Http2Cheap::kReset, config, 1000 * kMs));
+  EXPECT_FALSE(watch.Allow(Http2Cheap::kReset, config, 1000 * kMs));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(watch.Allow(Http2Cheap::kReset, config, 1100 * kMs));
+  EXPECT_FALSE(watch.Allow(Http2Cheap::kReset, config, 1100 * kMs)) << "what was paid before counts no more";
+}
+
 }  // namespace
 }  // namespace ub
