@@ -53,11 +53,12 @@ class H2Load {
         if (again) continue;
         if (got.Outcome() == "200" && got.body == body) {
           ++answered_;
-        } else if (!got.over() && client->closed() && !client->goaway()) {
-          ++broken_;
-          break;  // and with it all of its streams
-        } else {
-          ++failed_;
+        } else if (!got.over() && client->closed()) {
+          ++broken_;  // also behind a GOAWAY: a worker that leaves can be killed like any other
+          break;      // and with it all of its streams
+        } else if (failed_++ == 0) {
+          fmt::print("HTTP/2: {} and {} bytes of {}, connection {}, GOAWAY {}\n", got.Outcome(), got.body.size(), body.size(),
+                     client->closed() ? "closed" : "open", client->goaway() ? "came" : "did not come");
         }
       }
     }

@@ -169,7 +169,7 @@ TEST(Limits, TenConnectionsUnderTwoHundredClients) {
     options.record = false;
     options.handler = [](Exchange& exchange) {
       FakeBackend& backend = exchange.backend();
-      WaitFor([&] { return backend.concurrent() >= kPlaces || backend.stopping(); }, Millis(2));
+      WaitFor([&] { return backend.concurrent() >= kPlaces || backend.stopping(); }, Millis(20));
       FakeBackend::Serve(exchange);
     };
     const FakeBackend backend(options);

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from concurrent import futures
 
+# Debian's package is found by another Python too that stands earlier in the PATH.
+sys.path.append("/usr/lib/python3/dist-packages")
 try:
     import grpc
 except ImportError:  # the server below runs in a process of its own, and nothing else here needs it
