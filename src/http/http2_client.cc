@@ -55,7 +55,7 @@ Status Http2Client::Connect(const UpstreamAttempt::Request& request) {
   bool connected = false;
   auto made = Connection::Connect(owner_->loop(), request.address, request.address_bytes, this, &connected,
                                   std::move(transport));
-  if (!made) return std::move(made.error());
+  if (!made) return made.error();
   connection_ = std::move(*made);
   connection_->SetDeadline(owner_->loop()->now_ns() + Ns(config().timeout.connect_ms));
   if (connected) Begin();

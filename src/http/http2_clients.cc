@@ -124,6 +124,7 @@ void Http2Clients::FailWaiting(uint32_t number, const Status& status) {
   failed.swap(At(number).waiting);
   // What one of them does now may end another. One that tries again is in a queue anew, and none of these.
   std::vector<uint32_t> runs;
+  runs.reserve(failed.size());
   for (const Http2Attempt* attempt : failed) runs.push_back(attempt->run_);
   for (size_t i = 0; i < failed.size(); ++i) {
     if (failed[i]->run_ == runs[i]) failed[i]->FailWaiting(TryFailure::kConnect, status);

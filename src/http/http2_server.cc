@@ -17,7 +17,7 @@ constexpr uint32_t kAnnounceMs = 1000;  // for the client's word that it has rea
 
 }  // namespace
 
-Http2Server::Http2Server(WorkerContext* context, ClientParts parts)
+Http2Server::Http2Server(WorkerContext* context, ClientParts&& parts)
     : context_(context),
       connection_(std::move(parts.connection)),
       client_(std::move(parts.client)),

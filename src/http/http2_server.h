@@ -22,7 +22,7 @@ namespace ub {
 
 class Http2Server final : public ClientConnection, private Http2Events {
  public:
-  Http2Server(WorkerContext* context, ClientParts parts);
+  Http2Server(WorkerContext* context, ClientParts&& parts);
   ~Http2Server() override;
   // Takes what has come of it. May be over before it returns.
   void Start(std::string_view bytes);
