@@ -6,30 +6,13 @@
 #include "fake_backend.h"
 #include "h2_client.h"
 #include "proxy.h"
+#include "unit/http/http2_request_cases.h"
 
 namespace ub::itest {
 namespace {
 
 using std::string_view_literals::operator""sv;
-using Field = std::pair<std::string_view, std::string_view>;
-
-struct Case {
-  const char* name;
-  std::vector<Field> fields;
-  std::string_view verdict;  // a status, or what the backend's request comes to
-  const char* source;
-  bool end = true;
-};
-
-constexpr Field kGet = {":method", "GET"}, kPost = {":method", "POST"}, kHttp = {":scheme", "http"},
-                kHost = {":authority", "a.example"}, kRoot = {":path", "/"};
-
-const std::vector<Case>& Cases() {
-  static const std::vector<Case> cases = {
-#include "unit/http/http2_request_cases.inc"
-  };
-  return cases;
-}
+using Field = Http2CaseField;
 
 class Http2Smuggling : public testing::Test {
  protected:
@@ -54,7 +37,7 @@ class Http2Smuggling : public testing::Test {
 };
 
 TEST_F(Http2Smuggling, EveryCaseIsOneRequestOrNone) {
-  for (const Case& each : Cases()) {
+  for (const Http2Case& each : Http2Cases()) {
     const uint64_t before = backend_.requests();
     const bool length = Contains(std::string(each.verdict), "length=5");
     const bool chunked = Contains(std::string(each.verdict), "chunked");

@@ -8,24 +8,13 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "http2_request_cases.h"
 
 namespace ub {
 namespace {
 
 using std::string_view_literals::operator""sv;
-using Field = std::pair<std::string_view, std::string_view>;
-
-// `verdict` is the status of a refusal, or what the backend's request comes to.
-struct Case {
-  const char* name;
-  std::vector<Field> fields;
-  std::string_view verdict;
-  const char* source;
-  bool end = true;
-};
-
-constexpr Field kGet = {":method", "GET"}, kPost = {":method", "POST"}, kHttp = {":scheme", "http"},
-                kHost = {":authority", "a.example"}, kRoot = {":path", "/"};
+using Field = Http2CaseField;
 
 std::string Describe(const RequestHead& head) {
   std::string text = fmt::format("{} {} {}", head.method_text, head.target, head.authority);
@@ -40,7 +29,7 @@ std::string Describe(const RequestHead& head) {
   return text;
 }
 
-std::string Verdict(Http2Request* request, const Case& each, const ParseLimits& limits) {
+std::string Verdict(Http2Request* request, const Http2Case& each, const ParseLimits& limits) {
   request->Clear();
   for (const Field& field : each.fields) request->Add(field.first, field.second, limits);
   RequestHead head;
@@ -50,16 +39,9 @@ std::string Verdict(Http2Request* request, const Case& each, const ParseLimits& 
   return Describe(head);
 }
 
-const std::vector<Case>& Cases() {
-  static const std::vector<Case> cases = {
-#include "http2_request_cases.inc"
-  };
-  return cases;
-}
-
 TEST(Http2Request, EveryMustOfRfc9113ThatConcernsAnIntermediary) {
   Http2Request request;  // one for all, as a stream is used again
-  for (const Case& each : Cases()) {
+  for (const Http2Case& each : Http2Cases()) {
     EXPECT_EQ(Verdict(&request, each, ParseLimits{}), each.verdict) << each.name << " (" << each.source << ")";
   }
 }
