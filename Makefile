@@ -52,6 +52,9 @@ cppflags = $(includes) $(UB_LIB_CFLAGS) $(UB_DEFINES) $(fortify) $(CPPFLAGS)
 maps := $(if $(optimised),-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(srcdir)/=)
 cxxflags = -std=c++20 $(maps) $(warnings) $(UB_HARDENING) $(UB_SANITIZE_FLAGS) $(UB_MODE_FLAGS) -pthread $(CXXFLAGS)
 compile = $(CXX) $(cppflags) $(cxxflags)
+# A test is compiled to be run once: not optimised, which halves its build. What helps tests (load, clients,
+# backends) is compiled like the program.
+test_compile = $(CXX) $(includes) -I$(srcdir)/t $(UB_LIB_CFLAGS) $(UB_TEST_CFLAGS) $(UB_DEFINES) $(CPPFLAGS) $(cxxflags) -U_FORTIFY_SOURCE $(if $(optimised),-O0 -g1)
 link = $(CXX) $(cxxflags) $(UB_HARDENING_LDFLAGS) $(LDFLAGS)
 # No name of jemalloc's is called, so a linker that drops unused libraries must be told to keep it.
 jemalloc = $(if $(strip $(JEMALLOC_LIBS)),-Wl$(comma)--push-state$(comma)--no-as-needed $(JEMALLOC_LIBS) -Wl$(comma)--pop-state)
@@ -103,13 +106,34 @@ $(1): FORCE
 	@printf '%s\n' '$$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$$(subst ','\'',$(2))' > $$@
 endef
 $(eval $(call stamp,$(O)/compile.flags,$$(compile) $$(profile_use)))
+$(eval $(call stamp,$(O)/test_compile.flags,$$(test_compile)))
 $(eval $(call stamp,$(O)/link.flags,$$(link) $$(libs) $$(lib_sources) $$(main_sources)))
 $(eval $(call stamp,$(O)/test.flags,$$(link) $$(libs) $$(UB_TEST_CFLAGS) $$(UB_TEST_LIBS) \
 	$$(lib_sources) $$(support_sources) $$(unit_sources) $$(integration_sources) $$(bench_sources)))
 
-$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h $(profile)
+# The standard library's headers take longer to read than most sources do: where a build is for tests, they are compiled
+# once for each way of compiling. No source relies on it, each includes what it uses; `make PRECOMPILED=` does without.
+# From -O2 on, GCC 12 has false warnings of array bounds inside of precompiled headers.
+PRECOMPILED := yes
+precompiled := $(if $(PRECOMPILED),$(filter -O0 -O1 -Og,$(lastword $(filter -O%,$(CXXFLAGS)))))
+define precompile
+$(1)/prefix.h: $(srcdir)/build/prefix.h
+	@mkdir -p $$(@D) && cp $$< $$@
+$(1)/prefix.h.gch: $(1)/prefix.h $(2)
+	$$(call say,HEADERS,$$@)$(3) -x c++-header -o $$@ $$<
+endef
+prefix = $(if $(2),$(1)/prefix.h.gch)
+with_prefix = $(if $(2),-include $(1)/prefix.h)
+$(eval $(call precompile,$(O)/pch,$(O)/compile.flags,$$(compile) $$(profile_use)))
+$(eval $(call precompile,$(O)/pch/t,$(O)/test_compile.flags,$$(test_compile) -DUB_TEST_PREFIX))
+
+$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h $(profile) $(call prefix,$(O)/pch,$(precompiled))
 	@mkdir -p $(@D)
-	$(call say,CXX,$*)$(compile) $(profile_use) -MMD -MP -c -o $@ $<
+	$(call say,CXX,$*)$(compile) $(profile_use) $(call with_prefix,$(O)/pch,$(precompiled)) -MMD -MP -c -o $@ $<
+
+$(O)/t/%_test.o: $(srcdir)/t/%_test.cc $(O)/test_compile.flags $(O)/build_config.h $(call prefix,$(O)/pch/t,$(PRECOMPILED))
+	@mkdir -p $(@D)
+	$(call say,CXX,t/$*_test)$(test_compile) $(call with_prefix,$(O)/pch/t,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
 
 $(O)/t/%.o: $(srcdir)/t/%.cc $(O)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
@@ -233,9 +257,11 @@ fuzz_compile = $(CLANGXX) $(includes) $(UB_LIB_CFLAGS) -DUB_FUZZING -std=c++20 $
 $(eval $(call stamp,$(F)/compile.flags,$$(fuzz_compile)))
 $(eval $(call stamp,$(F)/link.flags,$$(lib_sources) $$(fuzz_sources)))
 
-$(F)/src/%.o: $(srcdir)/src/%.cc $(F)/compile.flags $(O)/build_config.h
+$(eval $(call precompile,$(F)/pch,$(F)/compile.flags,$$(fuzz_compile)))
+
+$(F)/src/%.o: $(srcdir)/src/%.cc $(F)/compile.flags $(O)/build_config.h $(call prefix,$(F)/pch,$(PRECOMPILED))
 	@mkdir -p $(@D)
-	$(call say,FUZZCXX,$*)$(fuzz_compile) -MMD -MP -c -o $@ $<
+	$(call say,FUZZCXX,$*)$(fuzz_compile) $(call with_prefix,$(F)/pch,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
 
 $(F)/t/%.o: $(srcdir)/t/%.cc $(F)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
