@@ -17,6 +17,7 @@ inline uint64_t MonotonicNs() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
+constexpr uint64_t MsToNs(uint64_t ms) { return ms * 1'000'000; }
 inline uint64_t MonotonicMs() { return MonotonicNs() / 1'000'000u; }
 
 // Milliseconds since 1970, for what is shown to people or kept in a file; never for a deadline.

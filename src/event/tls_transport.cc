@@ -31,7 +31,7 @@ class TlsTransport final : public Transport {
   bool short_read_means_empty() const override {
     return drained_ && SSL_has_pending(ssl_.get()) == 0;
   }
-  bool can_splice() const override { return false; }
+  bool plain() const override { return false; }
   bool read_wants_write() const override { return read_wants_write_; }
   bool write_wants_read() const override { return write_wants_read_; }
   std::string_view protocol() const override;

@@ -58,8 +58,8 @@ class Transport {
   virtual std::string FailureText() const { return {}; }
   // A read that gave less than was asked for has emptied the socket: no second read is needed to learn it.
   virtual bool short_read_means_empty() const = 0;
-  // Bodies may go kernel to kernel between two of these.
-  virtual bool can_splice() const = 0;
+  // What the socket holds is what the peer said, and no more.
+  virtual bool plain() const = 0;
 };
 
 // The transport of TCP and unix sockets; shared, stateless, lives for ever.

@@ -46,7 +46,7 @@ class Plain final : public Transport {
     return n == 0 || (n < 0 && errno != EAGAIN);
   }
   bool short_read_means_empty() const override { return true; }
-  bool can_splice() const override { return true; }
+  bool plain() const override { return true; }
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/clock.h"
 #include "core/prefetch.h"
 
 namespace ub {
@@ -11,8 +12,6 @@ namespace {
 // request by milliseconds.
 constexpr int kMaxRounds = 2;
 constexpr size_t kHeadReadBytes = 4096;
-
-uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
 Status BackendStatus(StatusCode code, std::string detail) {
   return Status(code, StatusSource::kBackend, std::move(detail));
@@ -36,6 +35,7 @@ std::optional<AttemptError> Http1Attempt::Start(const Request& request, const Co
   head_done_ = any_byte_ = request_done_ = response_done_ = keep_alive_ = tunnel_ = false;
   cursor_ = HeadCursor();
   progress_ = sent_mark_ = 0;
+  connect_ns_ = kNoConnect;
   bytes_sent_ = bytes_received_ = 0;
   link_ = pool_->Take(request.slot, request.generation, !allow_reuse);
   reused_ = link_->connection != nullptr;
@@ -51,11 +51,11 @@ std::optional<AttemptError> Http1Attempt::Start(const Request& request, const Co
     }
     link_->connection = std::move(*made);
   }
-  connect_ns_ = reused_ || !connected ? kNoConnect : 0;
+  if (!reused_ && connected) connect_ns_ = 0;
   if (!connected) {
     state_ = State::kConnecting;
     started_ns_ = loop_->now_ns();
-    link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.connect_ms));
+    link_->connection->SetDeadline(loop_->now_ns() + MsToNs(config_->timeout.connect_ms));
     return std::nullopt;
   }
   state_ = State::kActive;
@@ -106,13 +106,13 @@ void Http1Attempt::Progress() {
   if (tunnel_) {
     // The client's side watches for silence. What only this side sees is a backend that takes nothing.
     if (link_->connection->congested()) {
-      link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.idle_ms));
+      link_->connection->SetDeadline(loop_->now_ns() + MsToNs(config_->timeout.idle_ms));
     } else {
       link_->connection->CancelDeadline();
     }
     return;
   }
-  link_->connection->SetDeadline(loop_->now_ns() + Ns(config_->timeout.request_ms));
+  link_->connection->SetDeadline(loop_->now_ns() + MsToNs(config_->timeout.request_ms));
 }
 
 void Http1Attempt::End() {

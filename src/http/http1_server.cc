@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "http/proxy_session.h"
 

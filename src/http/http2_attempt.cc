@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/clock.h"
 #include "event/tls_digest.h"
 #include "http/char_class.h"
 #include "http/http2_client.h"
@@ -22,8 +23,6 @@ std::string_view WebSocketKey(std::string_view head) {
   }
   return {};
 }
-
-uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
 // RFC 9113 section 7, by number.
 std::string_view ErrorName(uint32_t error) {
@@ -58,7 +57,7 @@ std::optional<AttemptError> Http2Attempt::Start(const Request& request, const Co
   out_.Reset();
   state_ = State::kConnecting;
   started_ns_ = loop_->now_ns();
-  timer_.Set(started_ns_ + Ns(config_->timeout.connect_ms));
+  timer_.Set(started_ns_ + MsToNs(config_->timeout.connect_ms));
   std::optional<AttemptError> error = clients_->Join(this);
   if (error) End();
   return error;
@@ -98,7 +97,7 @@ void Http2Attempt::SendBody(std::string_view data, bool end, std::string_view tr
 void Http2Attempt::Progress() {
   // In a tunnel the client's side watches for silence, until the client has ended its direction.
   if (!tunnel_ || out_.end || !out_.bytes.empty() || (client_ != nullptr && client_->congested())) {
-    timer_.Set(loop_->now_ns() + Ns(tunnel_ ? config_->timeout.idle_ms : config_->timeout.request_ms));
+    timer_.Set(loop_->now_ns() + MsToNs(tunnel_ ? config_->timeout.idle_ms : config_->timeout.request_ms));
   } else {
     timer_.Cancel();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "http/char_class.h"
 #include "http/http2_clients.h"
@@ -26,8 +27,6 @@ bool AsksForWebSocket(std::string_view head) {
   }
   return false;
 }
-
-uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
 
 }  // namespace
 
@@ -57,7 +56,7 @@ Status Http2Client::Connect(const UpstreamAttempt::Request& request) {
                                   std::move(transport));
   if (!made) return made.error();
   connection_ = std::move(*made);
-  connection_->SetDeadline(owner_->loop()->now_ns() + Ns(config().timeout.connect_ms));
+  connection_->SetDeadline(owner_->loop()->now_ns() + MsToNs(config().timeout.connect_ms));
   if (connected) Begin();
   return Status::Ok();
 }
@@ -325,7 +324,7 @@ void Http2Client::Update() {
   if (state_ != State::kOpen || !streams_.empty() || idle_) return;
   if (!owner_->MayIdle(slot_)) return Close();
   SetIdle(true);
-  connection_->SetDeadline(owner_->loop()->now_ns() + Ns(config().connection_pool.idle_timeout_ms));
+  connection_->SetDeadline(owner_->loop()->now_ns() + MsToNs(config().connection_pool.idle_timeout_ms));
 }
 
 void Http2Client::OnDeadline() {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "event/tls_digest.h"
 #include "http/grpc.h"

@@ -238,7 +238,7 @@ void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool en
 bool ProxySession::RetryElsewhere(uint16_t status) {
   const RetryQuestion question{TryFailure::kStatus, status, attempts_, reused_died_, idempotent_, replayable_,
                                false, context_->active, context_->retrying};
-  if (!DecideRetry(config_->retry, question).retry || tried_count_ == kMaxTried) return false;
+  if (!DecideRetry(config_->retry, question) || tried_count_ == kMaxTried) return false;
   const Lease failed = lease_;
   tried_[tried_count_++] = failed.slot;
   if (Pick() != PickVerdict::kPicked) {
@@ -299,7 +299,7 @@ bool ProxySession::MayRetry(TryFailure failure, const Status& status) {
   const RetryQuestion question{failure,      0,           attempts_,
                                reused_died_, idempotent_, replayable_,
                                state_ == State::kResponding, context_->active, context_->retrying};
-  if (!DecideRetry(config_->retry, question).retry) {
+  if (!DecideRetry(config_->retry, question)) {
     Answer(HttpStatusOf(status));
     return false;
   }

@@ -27,19 +27,19 @@ bool StatusIsFailure(const RetryConfig& config, uint16_t status) {
   return (status == 502 && config.on_502) || (status == 503 && config.on_503) || (status == 504 && config.on_504);
 }
 
-RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question) {
-  if (question.response_begun || !question.replayable) return {};
+bool DecideRetry(const RetryConfig& config, const RetryQuestion& question) {
+  if (question.response_begun || !question.replayable) return false;
   // A request that may have reached a backend is sent again only if doing it twice is doing it once.
   const bool unseen = question.failure == TryFailure::kConnect || question.failure == TryFailure::kRefused;
-  if (!unseen && !question.idempotent) return {};
+  if (!unseen && !question.idempotent) return false;
   if (question.failure == TryFailure::kReusedDied || question.failure == TryFailure::kRefused) {
     // Nobody's fault and not counted: the connection had ended before the request came, or is about to.
-    return {question.reused_died <= kMaxReusedDied, true};
+    return question.reused_died <= kMaxReusedDied;
   }
-  if (!Configured(config, question) || question.attempts >= config.max_attempts) return {};
+  if (!Configured(config, question) || question.attempts >= config.max_attempts) return false;
   const uint32_t budget =
       std::max(kMinBudget, static_cast<uint32_t>(uint64_t{question.active} * config.budget_percent / 100));
-  return {question.retrying < budget, false};
+  return question.retrying < budget;
 }
 
 }  // namespace ub

@@ -12,7 +12,7 @@ namespace ub {
 enum class TryFailure : uint8_t {
   kConnect,      // no connection came about: nothing was sent
   kReusedDied,   // a kept-alive connection ended before any response byte
-  kReset,        // a fresh connection ended before any response byte
+  kReset,        // a fresh connection ended before the response head was whole
   kTimeout,      // no response head in time
   kStatus,       // a response with a status that may be configured as a reason
   kBadResponse,  // the backend spoke badly
@@ -31,15 +31,10 @@ struct RetryQuestion {
   uint32_t retrying = 0;         // of them on their second or later try
 };
 
-struct RetryVerdict {
-  bool retry = false;
-  bool same_backend_ok = false;  // the backend is not to blame: it need not be passed over
-};
-
 // A response status that retry.on names: the backend failed, whether or not this request can be tried again.
 bool StatusIsFailure(const RetryConfig& config, uint16_t status);
 
-RetryVerdict DecideRetry(const RetryConfig& config, const RetryQuestion& question);
+bool DecideRetry(const RetryConfig& config, const RetryQuestion& question);
 
 }  // namespace ub
 

@@ -102,8 +102,6 @@ struct WorkerContext {
   void NewRequestId(std::string* out);
 };
 
-inline uint64_t MsToNs(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
-
 }  // namespace ub
 
 #endif  // UB_HTTP_WORKER_CONTEXT_H_

@@ -13,8 +13,6 @@ constexpr uint64_t kPassiveNs = 500'000'000;      // how often workers' reports 
 constexpr uint64_t kMinSettlingNs = 100'000'000;
 constexpr uint32_t kSettlingSpeed = 5;  // times faster while a verdict is about to change
 
-uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
-
 }  // namespace
 
 // One backend under watch.
@@ -77,7 +75,7 @@ class HealthChecker::Target final : public ProbeHandler, public Retirable {
   }
 
   uint64_t NextDelay() {
-    uint64_t interval = Ns(owner_->config_->health_check.interval_ms);
+    uint64_t interval = MsToNs(owner_->config_->health_check.interval_ms);
     if (record_.Settling(owner_->thresholds())) {
       interval = std::min(interval, std::max(interval / kSettlingSpeed, kMinSettlingNs));
     }
@@ -148,7 +146,7 @@ void HealthChecker::Rescan() {
     }
     if (target != nullptr) continue;
     target = std::make_unique<Target>(this, s);
-    const uint64_t spread = std::min(kFirstSpreadNs, Ns(config_->health_check.interval_ms));
+    const uint64_t spread = std::min(kFirstSpreadNs, MsToNs(config_->health_check.interval_ms));
     target->Schedule(static_cast<uint64_t>(static_cast<double>(spread) * random_.Unit()));
   }
   if (config_->health_check.enabled) {

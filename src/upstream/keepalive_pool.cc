@@ -2,18 +2,18 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
+
 namespace ub {
 namespace {
 
 constexpr size_t kMaxSpare = 256;
 
-uint64_t Ns(uint32_t ms) { return uint64_t{ms} * 1'000'000; }
-
 }  // namespace
 
 void BackendConnection::OnReadable() {
   // TLS has things to say of its own, such as tickets.
-  if (!connection->transport().can_splice() && KeepalivePool::IsQuiet(connection.get())) return;
+  if (!connection->transport().plain() && KeepalivePool::IsQuiet(connection.get())) return;
   pool_->Close(pool_->Unlink(this));
 }
 void BackendConnection::OnDeadline() { pool_->Close(pool_->Unlink(this)); }
@@ -100,11 +100,11 @@ void KeepalivePool::Put(std::unique_ptr<BackendConnection> connection) {
     return;
   }
   connection->connection->set_handler(connection.get());
-  connection->connection->SetDeadline(loop_->now_ns() + Ns(config_.idle_timeout_ms));
+  connection->connection->SetDeadline(loop_->now_ns() + MsToNs(config_.idle_timeout_ms));
   Link(connection.release());
   if (!counting_ && config_.max_idle_per_backend == ConnectionPoolConfig::kAuto) {
     counting_ = true;
-    period_.Set(loop_->now_ns() + Ns(config_.idle_timeout_ms));
+    period_.Set(loop_->now_ns() + MsToNs(config_.idle_timeout_ms));
   }
 }
 
@@ -158,7 +158,7 @@ void KeepalivePool::OnPeriod(void* self) {
     any |= slot.idle > 0 || slot.in_use > 0;
   }
   pool->counting_ = any;
-  if (any) pool->period_.Set(pool->loop_->now_ns() + Ns(pool->config_.idle_timeout_ms));
+  if (any) pool->period_.Set(pool->loop_->now_ns() + MsToNs(pool->config_.idle_timeout_ms));
 }
 
 void KeepalivePool::CloseUnless(const std::function<bool(uint32_t, uint32_t)>& keep) {
