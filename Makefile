@@ -52,9 +52,10 @@ cppflags = $(includes) $(UB_LIB_CFLAGS) $(UB_DEFINES) $(fortify) $(CPPFLAGS)
 maps := $(if $(optimised),-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(srcdir)/=)
 cxxflags = -std=c++20 $(maps) $(warnings) $(UB_HARDENING) $(UB_SANITIZE_FLAGS) $(UB_MODE_FLAGS) -pthread $(CXXFLAGS)
 compile = $(CXX) $(cppflags) $(cxxflags)
-# A test is compiled to be run once: not optimised, which halves its build. What helps tests (load, clients,
-# backends) is compiled like the program.
-test_compile = $(CXX) $(includes) -I$(srcdir)/t $(UB_LIB_CFLAGS) $(UB_TEST_CFLAGS) $(UB_DEFINES) $(CPPFLAGS) $(cxxflags) -U_FORTIFY_SOURCE $(if $(optimised),-O0 -g1)
+# A test is compiled to be run once: not optimised and without the undefined-behaviour sanitizer in its own code, each of
+# which halves its build. What helps tests (load, clients, backends) is compiled like the program.
+test_compile = $(CXX) $(includes) -I$(srcdir)/t $(UB_LIB_CFLAGS) $(UB_TEST_CFLAGS) $(UB_DEFINES) $(CPPFLAGS) $(cxxflags) -U_FORTIFY_SOURCE \
+	$(if $(optimised),-O0 -g1) $(if $(findstring undefined,$(UB_SANITIZERS)),-fno-sanitize=undefined)
 link = $(CXX) $(cxxflags) $(UB_HARDENING_LDFLAGS) $(LDFLAGS)
 # No name of jemalloc's is called, so a linker that drops unused libraries must be told to keep it.
 jemalloc = $(if $(strip $(JEMALLOC_LIBS)),-Wl$(comma)--push-state$(comma)--no-as-needed $(JEMALLOC_LIBS) -Wl$(comma)--pop-state)
@@ -267,7 +268,16 @@ $(F)/t/%.o: $(srcdir)/t/%.cc $(F)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
 	$(call say,FUZZCXX,t/$*)$(fuzz_compile) -I$(srcdir)/t -MMD -MP -c -o $@ $<
 
-$(F)/libultrabalancer.a: $(call objects,$(F),$(lib_sources)) $(F)/link.flags
+# Left out is what no target can reach: the master and its files, the controller, what answers at the management address.
+fuzz_lib_sources := $(filter-out $(addprefix $(srcdir)/src/,$(addsuffix .cc,$(addprefix core/,atomic_file channel child_process \
+	daemon inheritance listen_sockets log_files management_link outbox pid_file privileges process_title reload_status \
+	service_manager signal_master signals socket_owners syscall_filter) \
+	http/admin_api http/config_json http/dashboard http/worker upstream/controller upstream/controller_changes \
+	upstream/health_checker upstream/resolver upstream/certificate_watch)) \
+	$(wildcard $(srcdir)/src/core/master*.cc $(srcdir)/src/http/management_*.cc $(srcdir)/src/http/metrics_*.cc \
+	$(srcdir)/src/*/health_probe_*.cc),$(lib_sources)) $(srcdir)/src/http/management_handover.cc
+
+$(F)/libultrabalancer.a: $(call objects,$(F),$(fuzz_lib_sources)) $(F)/link.flags
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 # The importers are no part of the library.
@@ -284,14 +294,14 @@ check-fuzz: $(fuzz_binaries)
 
 ifneq ($(filter fuzz check-fuzz,$(MAKECMDGOALS)),)
 .SECONDARY: $(call objects,$(F),$(fuzz_sources))
--include $(patsubst %.o,%.d,$(call objects,$(F),$(lib_sources) $(import_sources) $(fuzz_sources)))
+-include $(patsubst %.o,%.d,$(call objects,$(F),$(fuzz_lib_sources) $(import_sources) $(fuzz_sources)))
 endif
 
 # --- the shared slots under ThreadSanitizer: a build of its own ---
 
 # What the slots need and no more, so that it is built in a minute.
 S := $(O)/tsan
-tsan_names := $(addprefix core/,clock config log rate_table shm_segment status) \
+tsan_names := $(addprefix core/,clock config cpu_affinity log rate_table shm_segment status) \
 	$(addprefix upstream/,alias_table backend_table backend_view balance_* balancer candidates circuit_breaker health_state peak_ewma \
 	smooth_schedule upstream_group)
 tsan_sources := $(sort $(wildcard $(patsubst %,$(srcdir)/src/%.cc,$(tsan_names)) $(srcdir)/t/tsan/*.cc)) \
