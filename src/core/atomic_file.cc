@@ -13,9 +13,8 @@ namespace ub {
 
 namespace {
 
-Status WriteWhole(const std::string& path, std::string_view content) {
-  const UniqueFd fd(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+Status WriteWhole(const std::string& path, std::string_view content, mode_t mode, bool durable) {
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!fd.valid()) return Status::System("cannot write " + path, errno);
   while (!content.empty()) {
     const ssize_t n = write(fd.get(), content.data(), content.size());
@@ -24,15 +23,15 @@ Status WriteWhole(const std::string& path, std::string_view content) {
     content.remove_prefix(static_cast<size_t>(n));
   }
   // Else a crash of the machine could leave the new name on an empty file.
-  if (fsync(fd.get()) < 0) return Status::System("cannot write " + path, errno);
+  if (durable && fsync(fd.get()) < 0) return Status::System("cannot write " + path, errno);
   return Status::Ok();
 }
 
 }  // namespace
 
-Status ReplaceFile(const std::string& path, std::string_view content) {
+Status ReplaceFile(const std::string& path, std::string_view content, mode_t mode, bool durable) {
   const std::string fresh = path + ".new";
-  Status status = WriteWhole(fresh, content);
+  Status status = WriteWhole(fresh, content, mode, durable);
   if (status.ok() && rename(fresh.c_str(), path.c_str()) < 0) {
     status = Status::System("cannot write " + path, errno);
   }

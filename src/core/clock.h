@@ -24,8 +24,8 @@ inline uint64_t MonotonicMs() { return MonotonicNs() / 1'000'000u; }
 uint64_t UnixMs();
 
 // "2026/11/23 12:00:00.123" in local time, for the error log. The part up to the second is cached:
-// the time zone's rules are consulted once a second at most. Not thread-safe (processes have one
-// thread).
+// the time zone's rules are consulted once a second at most. Not thread-safe: of a process only the main
+// thread logs.
 std::string LogTime(uint64_t unix_ms);
 
 }  // namespace ub

@@ -1,7 +1,10 @@
 #include "core/config.h"
 
 #include <fmt/format.h>
-#include <sched.h>
+
+#include <algorithm>
+
+#include "core/cpu_affinity.h"
 
 namespace ub {
 
@@ -13,11 +16,7 @@ std::string BackendConfig::AddressText() const {
 
 uint32_t EffectiveWorkers(const Config& config) {
   if (config.workers != 0) return config.workers;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  const int count = CPU_COUNT(&set);
-  return count > 0 ? static_cast<uint32_t>(count) : 1;
+  return std::max<uint32_t>(1, static_cast<uint32_t>(AllowedCpus().size()));
 }
 
 }  // namespace ub

@@ -182,7 +182,7 @@ void Binder::CheckAdmin() {
                         "or listen on 127.0.0.1)",
                         admin.listen_address));
   }
-  if (admin.on_main_port && admin.api_key.empty() && root_.FindPath("admin.api_key") == nullptr) {
+  if (admin.on_main_port && no_key) {
     for (const ListenConfig& listen : result_.config.listen) {
       if (listen.is_unix || IsLoopback(listen.address)) continue;
       Problem(PositionOf("admin.on_main_port"),

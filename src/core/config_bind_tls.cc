@@ -85,7 +85,7 @@ class CertificateBinder {
     Add(std::move(entry), item.position);
   }
 
-  // A relative path means the directory that the person stood in, also after a daemon has left it.
+  // A relative path means the directory that the person stood in.
   void MakeAbsolute(std::string* path) const {
     if (path->starts_with("file:")) path->erase(0, 5);
     if (path->empty() || path->starts_with('/') || path->starts_with("env:") ||

@@ -156,7 +156,7 @@ void ValueBinder::BindPath() {
     Problem(fmt::format("is empty (a path, or one of {})", fmt::join(choices, ", ")));
     return;
   }
-  // A relative path means the directory that the person stood in, also after a daemon has left it.
+  // A relative path means the directory that the person stood in, also for `-s` and `status` in another.
   if (!path.empty() && !word && path[0] != '/' && !options_.directory.empty()) {
     path = options_.directory + "/" + path;
   }

@@ -100,7 +100,9 @@ bool IniReader::CheckLine() {
     return true;
   }
   const size_t separator = text.find_first_of("=:");
-  if (separator == std::string_view::npos) {
+  // What comes after a blank and a semicolon is a comment.
+  const size_t comment = std::min(text.find(" ;"), text.find("\t;"));
+  if (separator == std::string_view::npos || comment < separator) {
     // Only the first word: what follows may be a secret.
     Problem(indent, fmt::format("\"{}\" has no value (write \"key = value\")",
                                 Printable(text.substr(0, text.find_first_of(" \t")), 40)));

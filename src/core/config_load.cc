@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <utility>
 
@@ -243,11 +244,13 @@ tl::expected<LoadedConfig, ConfigErrors> LoadConfig(const ConfigSource& source) 
 namespace {
 
 // What can be had of a configuration that may be wrong elsewhere.
-tl::expected<Config, ConfigErrors> LoadLeniently(const ConfigSource& source) {
+tl::expected<Config, ConfigErrors> LoadLeniently(const ConfigSource& source, std::initializer_list<const char*> keys) {
   Layers layers = ReadLayers(source);
   const BindOptions options{&source.environment, source.directory, false};
-  // A file that cannot be read says nothing; a value that is wrong elsewhere does no harm.
-  if (!layers.complete && layers.merged.entries.empty()) {
+  // Where a file cannot be read, what it has of these keys must be given otherwise: the default would be another
+  // instance's. A value that is wrong elsewhere does no harm.
+  const bool told = std::ranges::any_of(keys, [&](const char* key) { return layers.merged.FindPath(key) != nullptr; });
+  if (!layers.complete && !told) {
     return tl::unexpected<ConfigErrors>({ToLines(layers.problems), false});
   }
   return BindConfig(layers.merged, options).config;
@@ -256,11 +259,11 @@ tl::expected<Config, ConfigErrors> LoadLeniently(const ConfigSource& source) {
 }  // namespace
 
 tl::expected<AdminConfig, ConfigErrors> LoadAdminConfig(const ConfigSource& source) {
-  return LoadLeniently(source).map([](const Config& config) { return config.admin; });
+  return LoadLeniently(source, {"admin.listen_address", "admin.listen_port"}).map([](const Config& config) { return config.admin; });
 }
 
 tl::expected<std::string, ConfigErrors> LoadPidFile(const ConfigSource& source) {
-  return LoadLeniently(source).map([](const Config& config) { return config.pid_file; });
+  return LoadLeniently(source, {"pid_file"}).map([](const Config& config) { return config.pid_file; });
 }
 
 }  // namespace ub

@@ -126,7 +126,7 @@ bool ListensAt(int fd, const SocketAddress& wanted) {
          IN6_IS_ADDR_UNSPECIFIED(&have6->sin6_addr);
 }
 
-Result<UniqueFd> Bind(const ListenConfig& address, bool reuse_port) {
+Result<UniqueFd> Bind(const ListenConfig& address, bool reuse_port, mode_t mode = 0) {
   Result<SocketAddress> where = ToSocketAddress(address);
   if (!where) return Fail(where.error());
   const int family = where->storage.ss_family;
@@ -139,7 +139,15 @@ Result<UniqueFd> Bind(const ListenConfig& address, bool reuse_port) {
     // Accepted sockets inherit it: one system call a connection saved.
     SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY);
   }
-  if (bind(fd.get(), where->get(), where->bytes) < 0) return Fail(ListenError(address, errno));
+  // A path gets the mode that its socket has before (Linux): to change the path's own would follow whatever somebody has
+  // put there meanwhile.
+  const bool is_unix = family == AF_UNIX;
+  if (is_unix) fchmod(fd.get(), mode);
+  const mode_t masked = is_unix ? umask(0) : 0;
+  const int bound = bind(fd.get(), where->get(), where->bytes);
+  const int error = errno;
+  if (is_unix) umask(masked);
+  if (bound < 0) return Fail(ListenError(address, error));
   return fd;
 }
 
@@ -156,6 +164,7 @@ Status ClearStalePath(const ListenConfig& address) {
   Result<SocketAddress> where = ToSocketAddress(address);
   if (!where) return where.error();
   UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return ListenError(address, errno);
   // EAGAIN is a live listener with a full queue; only a refusal means that nobody is there.
   if (connect(probe.get(), where->get(), where->bytes) == 0 || errno != ECONNREFUSED) {
     return ListenError(address, EADDRINUSE);
@@ -260,10 +269,8 @@ Status ListenSockets::OpenUnix(const ListenConfig& address, uint32_t max_sockets
   }
   socket.address = address.text;
   socket.shared = true;
-  Result<UniqueFd> fd = Bind(address, false);
+  Result<UniqueFd> fd = Bind(address, false, mode);
   if (!fd) return fd.error();
-  // Before anybody can connect, which takes listen().
-  chmod(address.address.c_str(), mode);
   if (listen(fd->get(), kBacklog) < 0) {
     const int error = errno;
     unlink(address.address.c_str());
@@ -282,16 +289,19 @@ Result<UniqueFd> ListenSockets::OpenOne(const ListenConfig& address) {
   return fd;
 }
 
-std::vector<ListenSocket> ListenSockets::Remove(const std::string& address) {
+std::vector<ListenSocket> ListenSockets::Remove(const std::string& address, bool unlink_path) {
   std::vector<ListenSocket> removed;
   for (ListenSocket& socket : sockets_) {
     if (socket.address == address) removed.push_back(std::move(socket));
   }
   std::erase_if(sockets_, [](const ListenSocket& socket) { return !socket.fd.valid(); });
-  for (const ListenSocket& socket : removed) removed_.push_back(socket.index);
+  for (const ListenSocket& socket : removed) {
+    removed_.push_back(socket.index);
+    NoteOurs(BoundPort(socket.fd.get()));
+  }
   if (address.starts_with("unix:")) {
     const std::string path = address.substr(5);
-    if (std::erase(paths_, path) > 0) unlink(path.c_str());
+    if (std::erase(paths_, path) > 0 && unlink_path) unlink(path.c_str());
   }
   return removed;
 }
@@ -305,15 +315,18 @@ void ListenSockets::Restore(std::vector<ListenSocket> removed) {
 
 // NOLINTNEXTLINE(performance-unnecessary-value-param): they are closed when it ends
 void ListenSockets::Forget(std::vector<ListenSocket> removed) {
-  const uint64_t now = MonotonicMs();
   for (const ListenSocket& socket : removed) {
     std::erase(removed_, socket.index);
-    const uint16_t port = BoundPort(socket.fd.get());
-    std::erase_if(released_, [&](const Released& released) {
-      return released.port == port || now - released.at_ms >= kReleasedMs;
-    });
-    if (port != 0) released_.push_back({port, now});
+    NoteOurs(BoundPort(socket.fd.get()));
   }
+}
+
+void ListenSockets::NoteOurs(uint16_t port) {
+  const uint64_t now = MonotonicMs();
+  std::erase_if(released_, [&](const Released& released) {
+    return released.port == port || now - released.at_ms >= kReleasedMs;
+  });
+  if (port != 0) released_.push_back({port, now});
 }
 
 void ListenSockets::UnlinkPaths() {

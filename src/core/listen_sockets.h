@@ -37,9 +37,9 @@ class ListenSockets {
   // connect is decided by the directory). All or nothing.
   // Errors: kExists "0.0.0.0:80: address already in use (…)", kPermission, kExhausted, kSystem.
   Status Open(const ListenConfig& address, uint32_t per_address, uint32_t max_sockets, mode_t unix_mode = 0666);
-  // Takes the sockets of `address` out for the caller to drain and close; unlinks a unix path.
+  // Takes the sockets of `address` out for the caller to drain and close; unlinks a unix path, if `unlink_path`.
   // Their indexes stay taken until Forget: workers still hold the sockets by them.
-  std::vector<ListenSocket> Remove(const std::string& address);
+  std::vector<ListenSocket> Remove(const std::string& address, bool unlink_path = true);
   // Puts removed sockets back (a reload asked for the address again before they were closed).
   void Restore(std::vector<ListenSocket> removed);
   // Closes removed sockets; their indexes become free.
@@ -64,6 +64,9 @@ class ListenSockets {
   // want them).
   void UnlinkPaths();
 
+  // For some seconds to come a socket at that port is our own, as those of Remove and Forget are: Open does not take it for
+  // another program's.
+  void NoteOurs(uint16_t port);
   bool Has(const std::string& address) const;
   std::vector<ListenSocket>& sockets() { return sockets_; }
   const std::vector<ListenSocket>& sockets() const { return sockets_; }

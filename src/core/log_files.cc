@@ -13,12 +13,14 @@ namespace ub {
 
 namespace {
 
+// A named pipe without a reader is an error, and would be a start that hangs without O_NONBLOCK.
 Result<UniqueFd> OpenLog(const std::string& name) {
   const int standard = name == "stderr" ? 2 : name == "stdout" ? 1 : -1;
   UniqueFd fd(standard >= 0
                   ? fcntl(standard, F_DUPFD_CLOEXEC, 3)
-                  : open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640));
+                  : open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0640));
   if (!fd.valid()) return Fail(Status::System("cannot open log file " + name, errno));
+  if (standard < 0) fcntl(fd.get(), F_SETFL, O_APPEND);  // no line is lost to a slow reader
   return fd;
 }
 
@@ -35,8 +37,6 @@ Result<UniqueFd> OpenAccessLog(const std::string& name) {
     UniqueFd again(open(path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     return again.valid() ? Result<UniqueFd>(std::move(again)) : OpenLog(name);
   }
-  // A named pipe without a reader is an error here, and would be a start that hangs without
-  // O_NONBLOCK.
   UniqueFd fd(
       open(name.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0640));
   if (!fd.valid()) return Fail(Status::System("cannot open log file " + name, errno));

@@ -16,6 +16,8 @@ namespace ub {
 
 namespace {
 
+constexpr size_t kMaxStateBytes = 64u << 20;
+
 constexpr uint32_t kMaxSockets = 16;
 // A handed-over head may be as long as limits.header_bytes, and some may wait for the controller.
 constexpr int kHandoverBytes = 4 << 20;
@@ -94,15 +96,16 @@ Status ManagementLink::Prepare(const AdminConfig& next) {
   next_.reset();
   if ((at ? at->text : "") == address_) return Status::Ok();
   ListenSockets opened;
+  for (const ListenSocket& socket : sockets_.sockets()) opened.NoteOurs(BoundPort(socket.fd.get()));
   if (Status status = OpenAt(next, &opened); !status.ok()) return status;
   next_address_ = opened.sockets().empty() ? "" : at->text;
   next_ = std::move(opened);
   return Status::Ok();
 }
 
-std::optional<Message> ManagementLink::Commit() {
+std::optional<Message> ManagementLink::Commit(bool unlink_paths) {
   if (!next_) return std::nullopt;
-  sockets_.UnlinkPaths();
+  if (unlink_paths) sockets_.UnlinkPaths();
   sockets_ = std::move(*next_);
   next_.reset();
   address_ = next_address_;
@@ -134,13 +137,18 @@ Message ManagementLink::KeepState(const Message& message, const std::string& sta
         status = Status::System("cannot remove " + state_file, errno);
       }
     } else {
-      const Result<std::string> text = ReadSealedMemfd(message.fds[0].get());
+      const Result<std::string> text = ReadSealedMemfd(message.fds[0].get(), kMaxStateBytes);
       status = text ? ReplaceFile(state_file, *text) : text.error();
     }
     answer.payload = status.detail();
     if (!status.ok()) return answer;  // not made: the old state stays
   }
-  state_ = UniqueFd(fcntl(message.fds[0].get(), F_DUPFD_CLOEXEC, 3));
+  UniqueFd state(fcntl(message.fds[0].get(), F_DUPFD_CLOEXEC, 3));
+  if (state.valid()) {
+    state_ = std::move(state);
+  } else {
+    answer.payload = Status::System("cannot keep the state", errno).detail();
+  }
   return answer;
 }
 

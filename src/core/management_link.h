@@ -28,11 +28,11 @@ class ManagementLink {
   Status Open(const AdminConfig& config, Inheritance* inherited);
   // A reload: opens what `next` wants and nothing else changes until Commit. Errors as Open's.
   Status Prepare(const AdminConfig& next);
-  // What Prepare opened takes the old one's place. The message tells the controller; nullopt: all
-  // stays as it was.
-  std::optional<Message> Commit();
+  // What Prepare opened takes the old one's place, whose unix path is unlinked, if `unlink_paths`. The message tells the
+  // controller; nullopt: all stays as it was.
+  std::optional<Message> Commit(bool unlink_paths);
 
-  // What the state file held; empty: nothing.
+  // What the state file held. Empty: there is none, or it could not be read, and what is known already stays.
   Status LoadState(const std::string& text);
   // What an older master kept; not valid: nothing.
   void InheritState(UniqueFd state) { state_ = std::move(state); }

@@ -46,7 +46,7 @@ void Master::Wait() {
     Child& child = *children_[i];
     if ((polled[i].revents & POLLOUT) != 0) {
       const size_t waiting = child.outbox.size();
-      if (!child.outbox.Flush(child.channel).ok()) child.outbox.Clear();
+      LogSend(child, child.outbox.Flush(child.channel));
       if (!child.outbox.empty() && child.outbox.size() == waiting)
         child.retry_at_ms = MonotonicMs() + kWriteRetryMs;
     }
@@ -73,7 +73,7 @@ int Master::WaitMs(uint64_t now) const {
   consider(TicketsDueMs());
   if (phase_ == Phase::kStarting || phase_ == Phase::kServing) {
     for (const auto& [key, seat] : seats_) {
-      if (key.first == ChildKind::kController || workers_wanted_) consider(seat.due_ms);
+      if (key.first == ChildKind::kController ? Controls() : workers_wanted_) consider(seat.due_ms);
     }
     if (seats_.empty()) return 0;  // the first turn: nothing is forked yet
   }

@@ -84,6 +84,8 @@ class Master {
   void Handle(Child& child, const Message& message);
   bool AllReady() const;
   void SendTo(Child& child, Message message);
+  static void LogSend(const Child& child, const Status& status);
+  static void LogStranger(const Child& child);
   void SendToWorkers(const std::function<Message()>& make);
   void SendListeners(const std::vector<uint32_t>& indexes);
   static std::vector<Message> ListenerMessages(const std::vector<const ListenSocket*>& sockets);
@@ -96,6 +98,7 @@ class Master {
   void Reload();
   Status PlanReload(ReloadPlan* plan);
   Status OpenListeners(ReloadPlan* plan);
+  void GrowListeners(const ReloadPlan& plan);
   void UndoListeners(ReloadPlan* plan);
   void CommitReload(ReloadPlan plan);
   void RefuseReload(const std::string& why);
@@ -104,7 +107,9 @@ class Master {
   bool AllAcked() const;
   void FinishReload(std::vector<std::string> errors);
   void WriteStatus(bool done, std::vector<std::string> errors);
-  Message ConfigMessage() const;
+  Message ConfigMessage();
+  Result<UniqueFd> SealedConfig(const Config& config) const;
+  bool ReadStateFile();
 
   // master_upgrade.cc
   void BeginUpgrade();
@@ -123,6 +128,8 @@ class Master {
   void BringWorkersBack();
   // Another master has the same listening sockets: whoever leaves must not touch them.
   bool SharesSockets() const { return peer_.role != PeerRole::kNone; }
+  // While a successor serves the table of backends is its controller's.
+  bool Controls() const { return peer_.role != PeerRole::kSuccessor || !peer_.ready; }
 
   MasterOptions options_;
   const ChildMains mains_;
@@ -147,7 +154,8 @@ class Master {
   UniqueFd config_memfd_;
 
   std::vector<std::string> reload_warnings_;  // of the last one
-  std::vector<uint64_t> reload_requests_;     // args of kReloadRequest that wait for a result
+  std::vector<uint64_t> reload_requests_;     // args of kReloadRequest, for the next reload
+  std::vector<uint64_t> answering_;           // and those that get the result of the one under way
   uint64_t reload_sequence_ = 0, reload_begun_ms_ = 0;
   uint64_t reload_deadline_ms_ = 0;  // 0: no reload waits for its children
   uint64_t quit_close_at_ms_ = 0;    // 0: none

@@ -50,8 +50,7 @@ std::string HowItDied(int wait_status) {
 
 Master::Child* Master::FindSeated(ChildKind kind, uint32_t worker_id) {
   for (const auto& child : children_) {
-    if (child->kind == kind && child->worker_id == worker_id && !child->draining)
-      return child.get();
+    if (child->kind == kind && child->worker_id == worker_id && !child->draining) return child.get();
   }
   return nullptr;
 }
@@ -77,9 +76,7 @@ void Master::SpawnMissing(uint64_t now) {
       return ResumeWorker(*draining);
     if (!Spawn(kind, id)) seat.due_ms = now + kForkRetryMs;
   };
-  // While a successor serves the table is its controller's.
-  const bool controls = peer_.role != PeerRole::kSuccessor || !peer_.ready;
-  if (mains_.controller != nullptr && controls) fill(ChildKind::kController, 0);
+  if (mains_.controller != nullptr && Controls()) fill(ChildKind::kController, 0);
   if (!workers_wanted_) return;
   for (uint32_t id = 0; id < workers_; ++id) fill(ChildKind::kWorker, id);
 }
@@ -93,8 +90,7 @@ bool Master::Spawn(ChildKind kind, uint32_t worker_id) {
   }
   child->row = shm_->TakeRow(kind, worker_id);
   if (child->row == kNoRow) {
-    Log(LogLevel::kError, "cannot start {}: too many processes still drain",
-        NameOf(kind, worker_id));
+    Log(LogLevel::kError, "cannot start {}: too many processes still drain", NameOf(kind, worker_id));
     return false;
   }
   child->kind = kind;
@@ -143,9 +139,9 @@ void Master::BecomeChild(ChildKind kind) {
   daemon_.Abandon();
   config_memfd_.Reset();
   if (options_.daemon) DetachStandardStreams();
-  // Sockets that are about to be closed are still to be drained by somebody; the message that
-  // closes them comes here too.
-  for (RetiringSockets& retiring : retiring_) sockets_.Restore(std::move(retiring.sockets));
+  // Sockets that are about to be closed are still to be drained, where the message that closes them has yet to come.
+  for (RetiringSockets& retiring : retiring_)
+    if (!retiring.let_go) sockets_.Restore(std::move(retiring.sockets));
   retiring_.clear();
   if (kind == ChildKind::kController) sockets_.sockets().clear();
   management_.BecomeChild(kind);
@@ -161,8 +157,8 @@ void Master::Reap() {
       if (!WIFSTOPPED(wait_status) && !WIFCONTINUED(wait_status)) OnSuccessorGone(wait_status);
       continue;
     }
-    const auto found = std::find_if(children_.begin(), children_.end(),
-                                    [pid](const auto& child) { return child->pid == pid; });
+    const auto found =
+        std::find_if(children_.begin(), children_.end(), [pid](const auto& child) { return child->pid == pid; });
     if (found == children_.end()) continue;
     if (WIFSTOPPED(wait_status) || WIFCONTINUED(wait_status)) {
       OnStop(**found, WIFSTOPPED(wait_status));
@@ -190,8 +186,7 @@ void Master::OnDeath(const Child& dead, int wait_status) {
   const std::string name = NameOf(dead.kind, dead.worker_id);
   const bool leaving = phase_ == Phase::kQuitting || phase_ == Phase::kStopping;
   const bool expected = (leaving || dead.draining || dead.resumed != 0) && WIFEXITED(wait_status);
-  Log(expected ? LogLevel::kInfo : LogLevel::kError, "{} (pid {}) {}", name, dead.pid,
-      HowItDied(wait_status));
+  Log(expected ? LogLevel::kInfo : LogLevel::kError, "{} (pid {}) {}", name, dead.pid, HowItDied(wait_status));
   // Also while a quit empties the queues.
   if (!leaving || quit_close_at_ms_ != 0) RebalanceOwners();
   if (dead.kind == ChildKind::kController) AnswerGo();
@@ -215,19 +210,19 @@ void Master::OnDeath(const Child& dead, int wait_status) {
     const uint64_t pause = std::min(killed ? kMaxBackOffKilledMs : kMaxBackOffMs,
                                     kBackOffMs << std::min(seat.deaths - 2, 10u));
     seat.due_ms = now + pause;
-    Log(LogLevel::kWarn, "{} died {} times in a row: started again in {} ms", name, seat.deaths,
-        pause);
+    Log(LogLevel::kWarn, "{} died {} times in a row: started again in {} ms", name, seat.deaths, pause);
   }
 }
 
 void Master::SendTo(Child& child, Message message) {
   if (child.channel.fd() < 0) return;
-  // A child that is gone is buried when its SIGCHLD comes.
-  const Status status = child.outbox.Send(child.channel, std::move(message));
-  if (!status.ok() && status.code() != StatusCode::kClosed) {
-    Log(LogLevel::kError, "message to {}: {}", NameOf(child.kind, child.worker_id),
-        status.ToString());
-  }
+  LogSend(child, child.outbox.Send(child.channel, std::move(message)));
+}
+
+// A child that is gone is buried when its SIGCHLD comes.
+void Master::LogSend(const Child& child, const Status& status) {
+  if (status.ok() || status.code() == StatusCode::kClosed) return;
+  Log(LogLevel::kError, "message to {}: {}", NameOf(child.kind, child.worker_id), status.ToString());
 }
 
 // To every worker that is not draining.
@@ -292,17 +287,23 @@ void Master::Handle(Child& child, const Message& message) {
       }
       break;
     case MessageType::kRuntimeState:
+      if (child.kind != ChildKind::kController) return LogStranger(child);
       SendTo(child, management_.KeepState(message, config_->admin.state_file));
       break;
     case MessageType::kReloadRequest:
+      if (child.kind != ChildKind::kController) return LogStranger(child);
       reload_wanted_ = true;
       reload_requests_.push_back(message.arg);
       break;
     default:
-      Log(LogLevel::kError, "{} sent a message that no child sends",
-          NameOf(child.kind, child.worker_id));
+      LogStranger(child);
       break;
   }
+}
+
+// Children may have been taken over: the master does nothing for one that is not that one's to ask for.
+void Master::LogStranger(const Child& child) {
+  Log(LogLevel::kError, "{} sent a message that is not one of its kind's", NameOf(child.kind, child.worker_id));
 }
 
 // New sockets for all workers, as many a message as fit.
@@ -369,8 +370,7 @@ void Master::RebalanceOwners() {
   if (rows.empty()) return;
 
   std::map<std::string, std::vector<const ListenSocket*>> addresses;
-  for (const ListenSocket& socket : sockets_.sockets())
-    addresses[socket.address].push_back(&socket);
+  for (const ListenSocket& socket : sockets_.sockets()) addresses[socket.address].push_back(&socket);
   for (const RetiringSockets& retiring : retiring_) {
     for (const ListenSocket& socket : retiring.sockets)
       addresses["-" + socket.address].push_back(&socket);

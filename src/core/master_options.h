@@ -27,7 +27,8 @@ struct MasterHooks {
   std::function<ReloadResult()> reload;
   // Fills the backend table, once, before the first fork.
   std::function<Status(const Config&, ShmSegment&)> prepare;
-  // What admin.state_file holds; empty where there is none. Called at start and at each reload.
+  // What admin.state_file holds, as a text for the controller; empty: none is configured, or it cannot be read. Called at
+  // start, at each reload and when an upgrade has failed.
   std::function<std::string(const Config&)> load_state;
   // The canonical text that children are handed; they parse it back.
   std::function<std::string(const Config&)> serialize;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/clock.h"
 #include "core/config_keys.h"
@@ -54,6 +55,7 @@ void Master::Reload() {
   reload_wanted_ = false;
   service_.Reloading();
   if (reload_deadline_ms_ != 0) FinishReload({});  // overtaken: the newest configuration counts
+  answering_ = std::exchange(reload_requests_, {});
   ++reload_sequence_;
   reload_begun_ms_ = MonotonicMs();
   reload_warnings_.clear();
@@ -77,6 +79,8 @@ void Master::Reload() {
 void Master::RefuseReload(const std::string& why) {
   reload_wanted_ = false;
   ++reload_sequence_;
+  answering_.insert(answering_.end(), reload_requests_.begin(), reload_requests_.end());
+  reload_requests_.clear();
   Log(LogLevel::kWarn, "reload refused: {}", why);
   FinishReload({"reload refused: " + why});
 }
@@ -101,14 +105,26 @@ Status Master::PlanReload(ReloadPlan* plan) {
     if (!logs) return logs.error();
     plan->logs = std::move(*logs);
   }
-  Result<UniqueFd> memfd =
-      MakeSealedMemfd("ultrabalancer-config", hooks_.serialize ? hooks_.serialize(next) : "");
+  Result<UniqueFd> memfd = SealedConfig(next);
   if (!memfd) return memfd.error();
   plan->memfd = std::move(*memfd);
   Status status = OpenListeners(plan);
   if (status.ok()) status = management_.Prepare(next.admin);
-  if (!status.ok()) UndoListeners(plan);
+  if (status.ok()) {
+    GrowListeners(*plan);
+  } else {
+    UndoListeners(plan);
+  }
   return status;
+}
+
+// Last, for it is not undone: sockets that no worker knows would keep connections waiting for ever.
+void Master::GrowListeners(const ReloadPlan& plan) {
+  for (const ListenConfig& address : plan.config->listen) {
+    const Status status = sockets_.Grow(address, SocketsPerAddress(plan.workers), shm_->sockets());
+    // The workers share what there is.
+    if (!status.ok()) Log(LogLevel::kWarn, "{}", status.detail());
+  }
 }
 
 // All or nothing.
@@ -116,19 +132,14 @@ Status Master::OpenListeners(ReloadPlan* plan) {
   for (const ListenSocket& socket : sockets_.sockets()) plan->before.push_back(socket.index);
   const uint32_t per_address = SocketsPerAddress(plan->workers);
   for (const ListenConfig& address : plan->config->listen) {
-    if (sockets_.Has(address.text)) {
-      const Status status = sockets_.Grow(address, per_address, shm_->sockets());
-      // The workers share what there is.
-      if (!status.ok()) Log(LogLevel::kWarn, "{}", status.detail());
-      continue;
-    }
+    if (sockets_.Has(address.text)) continue;
     const auto retiring =
         std::find_if(retiring_.begin(), retiring_.end(),
                      [&](const RetiringSockets& entry) { return entry.address == address.text; });
     if (retiring != retiring_.end() && retiring->let_go) {
       // They would go on refusing beside the new ones: a SYN that the kernel gives to one of them
       // gets no answer.
-      StopListening(retiring->sockets);
+      if (!SharesSockets()) StopListening(retiring->sockets);
       sockets_.Forget(std::move(retiring->sockets));
       retiring_.erase(retiring);
     } else if (retiring != retiring_.end() && !address.is_unix) {
@@ -182,18 +193,14 @@ void Master::CommitReload(ReloadPlan plan) {
   }
   SendListeners(fresh);
   Child* const controller = FindSeated(ChildKind::kController, 0);
-  std::optional<Message> moved = management_.Commit();
+  std::optional<Message> moved = management_.Commit(!SharesSockets());
   if (moved && controller != nullptr) SendTo(*controller, std::move(*moved));
   RetireRemoved();
   // The surplus first gives its sockets to those who stay, then drains: no queue is left alone.
   for (const auto& child : children_)
     child->draining |= child->kind == ChildKind::kWorker && child->worker_id >= workers_;
   RebalanceOwners();
-  const bool stateful = hooks_.load_state && !config_->admin.state_file.empty();
-  if (stateful) {
-    const Status status = management_.LoadState(hooks_.load_state(*config_));
-    if (!status.ok()) Log(LogLevel::kError, "admin.state_file: {}", status.detail());
-  }
+  const bool stateful = ReadStateFile();
   for (const auto& child : children_) {
     child->refusal.clear();
     if (!child->draining) {
@@ -201,7 +208,6 @@ void Master::CommitReload(ReloadPlan plan) {
       const bool with_state = stateful && child->kind == ChildKind::kController;
       UniqueFd state = with_state ? management_.CopyOfState() : UniqueFd();
       if (state.valid()) message.fds.push_back(std::move(state));
-      // The controller is the first in the list as long as it has not died.
       SendTo(*child, std::move(message));
     } else if (child->kill_at_ms == 0) {
       DrainWorker(*child);
@@ -214,7 +220,24 @@ void Master::CommitReload(ReloadPlan plan) {
   reload_deadline_ms_ = MonotonicMs() + kAckMs;
 }
 
-Message Master::ConfigMessage() const {
+// False: the configuration has none.
+bool Master::ReadStateFile() {
+  if (!hooks_.load_state || config_->admin.state_file.empty()) return false;
+  const Status status = management_.LoadState(hooks_.load_state(*config_));
+  if (!status.ok()) Log(LogLevel::kError, "admin.state_file: {}", status.detail());
+  return true;
+}
+
+Result<UniqueFd> Master::SealedConfig(const Config& config) const {
+  return MakeSealedMemfd("ultrabalancer-config", hooks_.serialize ? hooks_.serialize(config) : "");
+}
+
+Message Master::ConfigMessage() {
+  // What children were forked with needs none until somebody has to be told again.
+  if (!config_memfd_.valid()) {
+    Result<UniqueFd> memfd = SealedConfig(*config_);
+    if (memfd) config_memfd_ = std::move(*memfd);
+  }
   Message message;
   message.type = MessageType::kConfig;
   message.arg = generation_;
@@ -234,7 +257,8 @@ void Master::RetireRemoved() {
     if (!wanted && !noted) removed.push_back(socket.address);
   }
   for (const std::string& address : removed) {
-    RetiringSockets retiring{address, sockets_.Remove(address), MonotonicMs() + kRetireMs};
+    // A unix path is the other master's too while there are two.
+    RetiringSockets retiring{address, sockets_.Remove(address, !SharesSockets()), MonotonicMs() + kRetireMs};
     for (const ListenSocket& socket : retiring.sockets) {
       if (socket.passed || SharesSockets()) continue;
       const Status status = RefuseNewConnections(socket.fd.get());
@@ -294,7 +318,7 @@ void Master::FinishReload(std::vector<std::string> errors) {
   for (const std::string& error : errors) lines += (lines.empty() ? "" : "\n") + error;
   if (lines.size() > Channel::kMaxPayload) lines.resize(Channel::kMaxPayload);
   Child* controller = FindSeated(ChildKind::kController, 0);
-  for (const uint64_t arg : reload_requests_) {
+  for (const uint64_t arg : answering_) {
     if (controller == nullptr) break;
     Message result;
     result.type = MessageType::kReloadResult;
@@ -302,7 +326,7 @@ void Master::FinishReload(std::vector<std::string> errors) {
     result.payload = lines;
     SendTo(*controller, std::move(result));
   }
-  reload_requests_.clear();
+  answering_.clear();
   if (phase_ == Phase::kServing) {
     service_.Ready(errors.empty() ? "serving, configuration " + std::to_string(generation_)
                                   : "serving; the last reload was refused: " + errors.front());

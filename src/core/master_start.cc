@@ -21,6 +21,8 @@ constexpr uint64_t kPredecessorMs = 2000;
 // Without a pid file that would tell: long enough for the workers of a killed master to let go.
 constexpr uint64_t kTakenMs = 400;
 
+bool IsStandard(const std::string& log) { return log == "stderr" || log == "stdout"; }
+
 }  // namespace
 
 Master::Master(MasterOptions options, ChildMains mains, MasterHooks hooks)
@@ -70,9 +72,9 @@ Status Master::Start() {
   Result<LogFiles> logs = LogFiles::Open(config_->logging);
   if (!logs) return logs.error();
   logs_.Replace(std::move(*logs));
-  if (options_.daemon && config_->logging.file == "stderr") {
-    Log(LogLevel::kWarn,
-        "logging.file is stderr, which a daemon closes: set a file to keep the log");
+  for (const auto& [key, file] : {std::pair{"file", &config_->logging.file}, {"access_log", &config_->logging.access_log}}) {
+    if (!options_.daemon || !IsStandard(*file)) continue;
+    Log(LogLevel::kWarn, "logging.{} is {}, which a daemon closes: set a file to keep the log", key, *file);
   }
   const uint64_t file_limit = RaiseFileLimit();
   if (file_limit != 0 && file_limit < uint64_t{config_->max_connections} * 2) {
@@ -154,7 +156,7 @@ bool Master::AttachSegment(const ShmLimits& needed) {
     return false;
   }
   if (shm->backends() != needed.backends || shm->processes() < needed.processes ||
-      shm->sockets() < needed.sockets) {
+      shm->sockets() < needed.sockets || shm->rate_entries() != needed.rate_entries) {
     Log(LogLevel::kWarn,
         "upgrade: counters and health begin anew: the old shared segment has other capacities");
     return false;
@@ -271,7 +273,7 @@ void Master::NowServing() {
   daemon_.Ready();
   if (options_.daemon && options_.inherited.upgrade()) DetachStandardStreams();
   // The log's descriptor is a copy of the terminal, which a daemon lets go of too.
-  if (options_.daemon && config_->logging.file == "stderr") ReopenLogs();
+  if (options_.daemon && (IsStandard(config_->logging.file) || IsStandard(config_->logging.access_log))) ReopenLogs();
 }
 
 void Master::CleanUp() {

@@ -40,8 +40,10 @@ void MoveStatusFile(const std::string& from, const std::string& to) {
 // One that has ended and that nobody has waited for yet is gone too: it writes no more.
 bool StillRuns(pid_t pid) {
   const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  // Where there is no pidfd to be had, it takes longer until one that nobody has waited for counts as gone.
+  if (!pidfd.valid()) return errno != ESRCH && (kill(pid, 0) == 0 || errno != ESRCH);
   pollfd ended{pidfd.get(), POLLIN, 0};
-  return pidfd.valid() && poll(&ended, 1, 0) == 0;
+  return poll(&ended, 1, 0) == 0;
 }
 
 }  // namespace
@@ -188,6 +190,7 @@ void Master::OnSuccessorGone(int wait_status) {
   if (phase_ != Phase::kServing) return;
   shm_->header().config_generation.store(generation_);
   workers_wanted_ = true;
+  ReadStateFile();  // the other one's controller may have changed it
   service_.Ready("serving");
 }
 

@@ -26,16 +26,18 @@ Status Outbox::Send(Channel& channel, Message message) {
 }
 
 Status Outbox::Flush(Channel& channel) {
+  Status status = Status::Ok();
   while (!waiting_.empty()) {
     Result<bool> sent = channel.Send(waiting_.front());
-    if (!sent) {
+    if (!sent) status = sent.error();
+    if (status.code() == StatusCode::kClosed) {
       waiting_.clear();
-      return sent.error();
+      break;
     }
-    if (!*sent) return Status::Ok();
+    if (sent && !*sent) break;
     waiting_.pop_front();
   }
-  return Status::Ok();
+  return status;
 }
 
 }  // namespace ub

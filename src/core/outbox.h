@@ -15,10 +15,10 @@ namespace ub {
 
 class Outbox {
  public:
-  // Sends at once where nothing waits, else queues. Error: the child is gone (its queue is
-  // dropped).
+  // Sends at once where nothing waits, else queues. Error kClosed: the child is gone (its queue is dropped); another: a message
+  // could not be sent at all and is dropped, as one whose descriptors could not be copied.
   Status Send(Channel& channel, Message message);
-  // Sends what waits, as far as the socket takes it.
+  // Sends what waits, as far as the socket takes it. Errors as Send's.
   Status Flush(Channel& channel);
   bool empty() const { return waiting_.empty(); }
   size_t size() const { return waiting_.size(); }

@@ -19,18 +19,18 @@ struct flock WholeFile() {
   return lock;
 }
 
-// Pid of the process that holds the lock, 0 if nobody does. (-1: a holder in another pid
-// namespace.)
+// Pid of the process that holds the lock, 0 if nobody does, -1 where it has no pid here: it is in another pid namespace.
 pid_t LockHolder(int fd) {
   struct flock lock = WholeFile();
   if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK) return 0;
-  return lock.l_pid;
+  return lock.l_pid > 0 ? lock.l_pid : -1;
 }
 
 Status Taken(const std::string& path, pid_t holder) {
   return Status(StatusCode::kExists, StatusSource::kSystem,
-                "pid file " + path + " is held by a running instance with pid " +
-                    std::to_string(holder) + " (stop it, or set another pid_file)");
+                "pid file " + path + " is held by a running instance " +
+                    (holder > 0 ? "with pid " + std::to_string(holder) : "in another pid namespace") +
+                    " (stop it, or set another pid_file)");
 }
 
 }  // namespace
@@ -100,12 +100,8 @@ Result<pid_t> ReadPidFile(const std::string& path) {
     return Fail(Status(StatusCode::kNotFound, StatusSource::kSystem,
                        "not running: pid file " + path + " is left from an instance that is gone"));
   }
-  char text[32] = {};
-  if (read(fd.get(), text, sizeof(text) - 1) <= 0 || atol(text) <= 1) {
-    return Fail(
-        Status(StatusCode::kInvalid, StatusSource::kSystem, "pid file " + path + " holds no pid"));
-  }
-  return static_cast<pid_t>(atol(text));
+  return Fail(Status(StatusCode::kPermission, StatusSource::kSystem,
+                     "pid file " + path + " is held by an instance in another pid namespace (signal it from there)"));
 }
 
 }  // namespace ub

@@ -41,7 +41,6 @@ Result<Identity> LookUpIdentity(const Config& config) {
   }
   identity.change = true;
   identity.user = config.user.empty() ? "nobody" : config.user;
-  errno = 0;
   const passwd* user = getpwnam(identity.user.c_str());
   if (user == nullptr) return Fail(Unknown("user", identity.user));
   identity.uid = user->pw_uid;

@@ -23,8 +23,7 @@ struct Identity {
   std::string warning;  // for the log, empty if none
 };
 
-// Master. Started as root: `user` (default nobody) and `group` (default: nogroup for nobody, else
-// the user's own). Otherwise nobody new, with a warning where a user was configured. Error: no such
+// Master. Started as root: `user` (default nobody) and `group` (default: the user's own). Otherwise nobody new, with a warning where a user was configured. Error: no such
 // user or group.
 Result<Identity> LookUpIdentity(const Config& config);
 

@@ -1,15 +1,11 @@
 #include "core/reload_status.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
-#include "core/unique_fd.h"
+#include "core/atomic_file.h"
 
 namespace ub {
 
@@ -30,18 +26,7 @@ Status WriteReloadStatus(const std::string& path, const ReloadStatus& status) {
   };
   lines("error", status.errors);
   lines("warning", status.warnings);
-  const std::string fresh = path + ".new";
-  const std::string bytes = text.str();
-  UniqueFd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
-  if (!fd.valid()) return Status::System("cannot write " + fresh, errno);
-  const bool written =
-      write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
-  if (!written || rename(fresh.c_str(), path.c_str()) < 0) {
-    const Status failed = Status::System("cannot write " + path, errno);
-    unlink(fresh.c_str());
-    return failed;
-  }
-  return Status::Ok();
+  return ReplaceFile(path, text.str(), 0644, false);
 }
 
 Result<ReloadStatus> ReadReloadStatus(const std::string& path) {

@@ -27,7 +27,7 @@ Result<UniqueFd> MakeSealedMemfd(const char* name, std::string_view text) {
   return fd;
 }
 
-Result<std::string> ReadSealedMemfd(int fd) {
+Result<std::string> ReadSealedMemfd(int fd, size_t max_bytes) {
   const int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0 || (seals & kSeals) != kSeals) {
     return Fail(Status(StatusCode::kProtocol, StatusSource::kSystem,
@@ -35,6 +35,8 @@ Result<std::string> ReadSealedMemfd(int fd) {
   }
   struct stat info {};
   if (fstat(fd, &info) < 0) return Fail(Status::System("fstat of a memfd", errno));
+  if (static_cast<size_t>(info.st_size) > max_bytes)
+    return Fail(Status(StatusCode::kTooLarge, StatusSource::kSystem, "a memfd holds too much"));
   std::string text(static_cast<size_t>(info.st_size), '\0');
   size_t have = 0;
   while (have < text.size()) {

@@ -5,6 +5,7 @@
 #ifndef UB_CORE_SEALED_MEMFD_H_
 #define UB_CORE_SEALED_MEMFD_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,8 @@ namespace ub {
 
 Result<UniqueFd> MakeSealedMemfd(const char* name, std::string_view text);
 
-// Refuses a descriptor that is not sealed (kProtocol).
-Result<std::string> ReadSealedMemfd(int fd);
+// Refuses a descriptor that is not sealed (kProtocol), or holds more than `max_bytes` (kTooLarge).
+Result<std::string> ReadSealedMemfd(int fd, size_t max_bytes = SIZE_MAX);
 
 }  // namespace ub
 

@@ -36,6 +36,7 @@ class ShmSegment {
   ShmHeader& header() const { return *header_; }
   uint32_t processes() const { return header_->total_processes; }
   uint32_t backends() const { return header_->total_backends; }
+  uint32_t rate_entries() const { return header_->total_rate_entries; }
   uint32_t sockets() const { return header_->total_sockets; }
   size_t bytes() const { return bytes_; }
   int fd() const { return fd_.get(); }

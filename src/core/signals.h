@@ -27,8 +27,8 @@ void InstallSignals();
 SignalFlags TakeSignals();
 // The mask to wait with: the signals are delivered only there.
 const sigset_t& WaitMask();
-// In a child after fork, and at the end of a master's Run: `in_child` ignores the master's signals,
-// otherwise they get their default again. SIGPIPE is ignored in both.
+// After a fork: in a child (`in_child`) the master's signals are ignored, before another binary is executed they get their
+// default again. SIGPIPE is ignored in both.
 void ResetSignals(bool in_child);
 
 }  // namespace ub

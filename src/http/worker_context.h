@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/client_places.h"
+#include "core/clock.h"
 #include "core/config.h"
 #include "core/random.h"
 #include "core/shm_segment.h"

@@ -1,6 +1,8 @@
 // The command line: what it starts, what it says, with which status it ends.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/wait.h>
 
 #include <filesystem>
@@ -385,6 +387,41 @@ TEST(CommandLine, DaemonServesWhenItsParentReturns) {
   EXPECT_EQ(getsid(master), master) << "in a session of its own";
   const CommandResult stopped = RunBinary({"-s", "stop", "-c", dir.Path("ub.yaml")});
   EXPECT_EQ(stopped.status, 0) << stopped.err;
+  EXPECT_TRUE(WaitFor([&] { return !Alive(master); }));
+  if (Alive(master)) kill(master, SIGKILL);
+  waitpid(master, nullptr, 0);  // an orphan of ours
+}
+
+// Whoever reads the command's output would wait for its end otherwise, as `out=$(ultrabalancer -d)` does.
+TEST(CommandLine, DaemonLetsGoOfStandardOutputThoughItsAccessLogWasThere) {
+  const FakeBackend backend;
+  const TempDir dir;
+  const Endpoint at = Endpoint::V4(FreePort());
+  ConfigFile config = ConfigFile().Listen(at).Backend(backend);
+  config.Set("pid_file", dir.Path("ub.pid"))
+      .Set("logging", "{ file: \"" + dir.Path("log") + "\", access_log: stdout }");
+  WriteFile(dir.Path("ub.yaml"), config.Text());
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  const pid_t command = fork();
+  if (command == 0) {
+    dup2(ends[1], 1);
+    execl(BinaryPath().c_str(), "ultrabalancer", "-d", "-c", dir.Path("ub.yaml").c_str(), nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  int status = -1;
+  ASSERT_EQ(waitpid(command, &status, 0), command);
+  EXPECT_EQ(status, 0);
+  pollfd ended{reader.get(), POLLIN, 0};
+  char byte;
+  EXPECT_EQ(poll(&ended, 1, static_cast<int>(kLimit.count())), 1) << "nobody holds it";
+  EXPECT_EQ(read(reader.get(), &byte, 1), 0);
+  EXPECT_EQ(FetchOnce(at).status, 200);
+  EXPECT_TRUE(Contains(ReadFile(dir.Path("log")), "logging.access_log is stdout, which a daemon closes"));
+  const auto master = static_cast<pid_t>(atoi(ReadFile(dir.Path("ub.pid")).c_str()));
+  EXPECT_EQ(RunBinary({"-s", "stop", "-c", dir.Path("ub.yaml")}).status, 0);
   EXPECT_TRUE(WaitFor([&] { return !Alive(master); }));
   if (Alive(master)) kill(master, SIGKILL);
   waitpid(master, nullptr, 0);  // an orphan of ours

@@ -7,6 +7,7 @@
 #include "client.h"
 #include "fake_backend.h"
 #include "load_generator.h"
+#include "management.h"
 #include "proxy.h"
 
 namespace ub::itest {
@@ -294,6 +295,20 @@ TEST(Reload, TakenListenAddressIsRefusedAndNothingChanges) {
   EXPECT_TRUE(WaitFor([&] { return Contains(proxy.Log(), "in use"); })) << proxy.Log();
   EXPECT_EQ(proxy.generation(), before);
   EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+}
+
+TEST(Reload, TheManagementAddressWidensAtItsPort) {
+  const FakeBackend backend;
+  ConfigFile config = ConfigFile().Backend(backend);
+  const Management management(&config);
+  Proxy proxy(config);
+  ASSERT_TRUE(proxy.Start());
+  ASSERT_EQ(management.Get("/admin/backends").status, 200);
+  config.Set("admin", fmt::format("{{ listen_address: 0.0.0.0, listen_port: {}, api_key: sesame }}", management.endpoint().port));
+  ASSERT_TRUE(proxy.Reload(config)) << proxy.Log();
+  EXPECT_TRUE(management.Await([&] { return management.Get("/admin/backends").status == 401; })) << "it has a key now";
+  EXPECT_EQ(AskAt({AF_INET, "127.0.0.2", management.endpoint().port}, "GET", "/admin/backends", "", "X-API-Key: sesame\r\n").status,
+            200);
 }
 
 TEST(Reload, ManyInARowEndWithTheLast) {

@@ -57,6 +57,9 @@ TEST(ConfigBind, TheManagementAddressNeedsAKeyOnlyWhereItCanBeReached) {
   EXPECT_NE(problems("listen_address: 192.0.2.1"), "");
   EXPECT_NE(problems("listen_address: \"::\""), "");
   EXPECT_NE(problems("listen_address: \"::\", api_key: \"\""), "") << "an empty key is none";
+  EXPECT_NE(problems("on_main_port: true"), "");
+  EXPECT_NE(problems("on_main_port: true, api_key: \"\""), "");
+  EXPECT_EQ(problems("on_main_port: true, api_key: k"), "");
   EXPECT_NE(problems("listen_port: 8080"), "") << "the port of the listener for all";
   EXPECT_EQ(problems("listen_port: 8080, listen_address: \"unix:/run/a\""), "");
 }

@@ -88,6 +88,14 @@ TEST(ConfigIni, AFileOfKeysWithoutEndIsGivenUp) {
   EXPECT_EQ(Lines(problems), "") << "backends there may be many of";
 }
 
+TEST(ConfigIni, AValueThatIsOnlyInTheCommentIsNone) {
+  ConfigProblems problems;
+  EXPECT_EQ(Dump(ParseIni("a ;x = 1\nb = 1 ;c = 2\nd\t;e: 3\nf;g = 4\n", "t", &problems)), "{ b: '1, f;g: '4 }");
+  EXPECT_EQ(Lines(problems),
+            "t:1:1: \"a\" has no value (write \"key = value\")\n"
+            "t:3:1: \"d\" has no value (write \"key = value\")");
+}
+
 TEST(ConfigIni, AFaultyLineDoesNotHideTheOthers) {
   ConfigProblems problems;
   const ConfigNode root = ParseIni("a\nb = 1\n[s\nc = 2\n[t]\nd = 3\n= 4\ne = 5\n", "t", &problems);

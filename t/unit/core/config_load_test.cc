@@ -224,6 +224,22 @@ TEST(ConfigLoad, ThePidFileIsFoundInABadConfiguration) {
   EXPECT_TRUE(none.error().lines.at(0).starts_with("none.yaml: cannot open"));
 }
 
+TEST(ConfigLoad, WithoutItsFileNobodyElsesInstanceIsMeant) {
+  const ConfigDirectory directory;
+  ConfigSource source = directory.Source("none.yaml");
+  source.environment["ULTRA_LISTEN_PORT"] = "9000";
+  source.flags = {{"--workers", "workers", "3"}};
+  EXPECT_FALSE(LoadPidFile(source)) << "the default is another one's";
+  EXPECT_FALSE(LoadAdminConfig(source));
+  source.flags.push_back({"--pid-file", "pid_file", "y.pid"});
+  ASSERT_TRUE(LoadPidFile(source)) << "told otherwise";
+  EXPECT_EQ(LoadPidFile(source).value(), directory.Path("y.pid"));
+  EXPECT_FALSE(LoadAdminConfig(source));
+  source.environment["ULTRA_ADMIN_LISTEN_PORT"] = "9001";
+  ASSERT_TRUE(LoadAdminConfig(source));
+  EXPECT_EQ(LoadAdminConfig(source)->listen_port, 9001);
+}
+
 TEST(ConfigLoad, TheProcessIsTheSource) {
   setenv("UB_TEST_VARIABLE", "x", 1);
   const ConfigSource source = ConfigSource::FromProcess();

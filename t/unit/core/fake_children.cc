@@ -169,6 +169,26 @@ class FakeWorker {
 
 int FakeWorkerMain(ChildContext& context) { return FakeWorker(context).Run(); }
 
+namespace {
+
+// Where the new configuration says "ask-later" it asks for a reload as soon as there is a file PID_FILE.ask.
+bool AskLater(ChildContext& context, const Message& config) {
+  const Result<std::string> text = ReadSealedMemfd(config.fds[0].get());
+  const Result<Config> parsed = text ? ParseSerializedConfig(*text) : Fail(text.error());
+  if (!parsed || parsed->algorithm != "ask-later") return true;
+  const std::string order = parsed->pid_file + ".ask";
+  for (int i = 0; access(order.c_str(), F_OK) != 0; ++i) {
+    if (i == 10'000) return false;
+    poll(nullptr, 0, 1);
+  }
+  Message ask;
+  ask.type = MessageType::kReloadRequest;
+  ask.arg = 78;
+  return context.channel.Send(ask).value_or(false);
+}
+
+}  // namespace
+
 // Stays until kStop or until the master is gone; asks for a reload when its configuration says so.
 int FakeControllerMain(ChildContext& context) {
   Message ready;
@@ -195,7 +215,7 @@ int FakeControllerMain(ChildContext& context) {
     Message ack;
     ack.type = MessageType::kConfigAck;
     ack.arg = (*got)->arg;
-    if (!context.channel.Send(ack)) return 1;
+    if (!context.channel.Send(ack) || !AskLater(context, **got)) return 1;
   }
 }
 

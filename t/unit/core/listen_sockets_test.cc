@@ -181,6 +181,18 @@ TEST_F(ListenSocketsTest, APortThatWasOursMayBeTakenAgain) {
   EXPECT_TRUE(sockets_.Open(Tcp(port), 2, 100).ok());
 }
 
+// A reload may want the port of a removed address for another one, before the old sockets are closed.
+TEST_F(ListenSocketsTest, APortThatIsBeingLetGoMayBeTakenAtAnotherAddress) {
+  ASSERT_TRUE(sockets_.Open(Tcp(0), 2, 100).ok());
+  const uint16_t port = PortOf(sockets_);
+  const std::vector<ListenSocket> leaving = sockets_.Remove("127.0.0.1:0");
+  EXPECT_TRUE(sockets_.Open(Tcp(port, "0.0.0.0"), 2, 100).ok());
+  ListenSockets others;
+  EXPECT_EQ(others.Open(Tcp(port, "0.0.0.0"), 2, 100).code(), StatusCode::kExists);
+  others.NoteOurs(port);
+  EXPECT_TRUE(others.Open(Tcp(port, "0.0.0.0"), 2, 100).ok());
+}
+
 TEST_F(ListenSocketsTest, RefusingDropsNewConnectionsAndKeepsTheQueue) {
   ASSERT_TRUE(sockets_.Open(Tcp(0), 1, 100).ok());
   const int listener = sockets_.sockets()[0].fd.get();
@@ -202,7 +214,10 @@ TEST_F(ListenSocketsTest, RefusingDropsNewConnectionsAndKeepsTheQueue) {
 
 TEST_F(ListenSocketsTest, UnixPathIsOneSocketForAll) {
   const std::string path = directory_ + "/s";
-  ASSERT_TRUE(sockets_.Open(Unix(path), 16, 100).ok());
+  const mode_t masked = umask(077);
+  const bool opened = sockets_.Open(Unix(path), 16, 100).ok();
+  EXPECT_EQ(umask(masked), 077u) << "left as it was";
+  ASSERT_TRUE(opened);
   ASSERT_EQ(sockets_.sockets().size(), 1u);
   EXPECT_TRUE(sockets_.sockets()[0].shared);
   struct stat info {};
@@ -212,6 +227,14 @@ TEST_F(ListenSocketsTest, UnixPathIsOneSocketForAll) {
   EXPECT_TRUE(RefuseNewConnections(sockets_.sockets()[0].fd.get()).ok());
   sockets_.Remove("unix:" + path);
   EXPECT_NE(stat(path.c_str(), &info), 0);
+  ASSERT_TRUE(sockets_.Open(Unix(path), 1, 100, 0600).ok());
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  sockets_.Remove("unix:" + path, false);
+  EXPECT_EQ(stat(path.c_str(), &info), 0) << "another master's";
+  sockets_.UnlinkPaths();
+  EXPECT_EQ(stat(path.c_str(), &info), 0);
+  unlink(path.c_str());
 }
 
 TEST_F(ListenSocketsTest, AStaleUnixPathIsTakenOverALiveOneIsNot) {

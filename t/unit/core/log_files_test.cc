@@ -34,6 +34,17 @@ class LogFilesTest : public testing::Test {
   LoggingConfig logging_;
 };
 
+TEST_F(LogFilesTest, APipeWithoutAReaderIsAnError) {
+  const std::string pipe = directory_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  logging_.file = pipe;
+  EXPECT_FALSE(LogFiles::Open(logging_));
+  const UniqueFd reader(open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Result<LogFiles> files = LogFiles::Open(logging_);
+  ASSERT_TRUE(files);
+  EXPECT_EQ(fcntl(files->error_fd(), F_GETFL) & O_NONBLOCK, 0) << "no line is lost to a slow reader";
+}
+
 TEST_F(LogFilesTest, OpensWhatIsConfigured) {
   Result<LogFiles> files = LogFiles::Open(logging_);
   ASSERT_TRUE(files);

@@ -1,4 +1,5 @@
 // Reload in place, with real processes.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -179,13 +180,15 @@ TEST_F(MasterReloadTest, ATakenAddressRefusesTheReloadAsAWhole) {
   const uint16_t fresh = FreePort();
   Config next = config;
   next.workers = 3;
-  next.listen = {Tcp(fresh), taken};
+  next.listen = {Tcp(port_), Tcp(fresh), taken};
   SetConfig(next);
   const Status status = SignalMaster(config.pid_file, MasterSignal::kReload);
   EXPECT_NE(status.detail().find("already in use"), std::string::npos) << status.ToString();
   EXPECT_FALSE(Connect(fresh).valid());
   EXPECT_EQ(AskFresh(port_).generation, 1u);
   EXPECT_EQ(Children().size(), 2u);
+  // No more sockets at the old address than somebody accepts from.
+  for (int i = 0; i < 60; ++i) ASSERT_NE(AskFresh(port_).worker, -1) << i;
 }
 
 TEST_F(MasterReloadTest, UnixSocketsComeAndGo) {
@@ -278,6 +281,22 @@ TEST_F(MasterReloadTest, TheControllerHearsHowItsReloadEnded) {
   SetBroken("bad line");
   master_ = Launch(config);
   EXPECT_TRUE(WaitLog("reload 77 ended: 'bad line"));
+}
+
+TEST_F(MasterReloadTest, AnOvertakenReloadDoesNotAnswerForTheNext) {
+  Config config = BaseConfig(2);
+  Start(config);
+  const pid_t stopped = PidOf("worker 1");
+  kill(stopped, SIGSTOP);
+  config.algorithm = "ask-later";
+  SetConfig(config);
+  Signal(SIGHUP);
+  ASSERT_TRUE(WaitLog("reload: configuration 2"));
+  SetBroken("bad line");
+  const UniqueFd order(open((config.pid_file + ".ask").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  ASSERT_TRUE(order.valid());
+  EXPECT_TRUE(WaitLog("reload 78 ended: 'bad line"));
+  kill(stopped, SIGCONT);
 }
 
 // A burst of everything at once: processes and descriptors stay flat and no connection is refused.

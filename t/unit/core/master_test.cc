@@ -359,6 +359,21 @@ TEST_F(MasterTest, WinchDrainsTheWorkersAndHupBringsThemBack) {
   EXPECT_EQ(WaitExit(), 0);
 }
 
+TEST_F(MasterTest, AWorkerIsCalledBackThoughNoReloadHasEverSucceeded) {
+  if (isatty(0) || isatty(1)) GTEST_SKIP() << "in a terminal WINCH means that the window changed";
+  Start(BaseConfig(1));
+  UniqueFd held = Connect(port_);
+  const Answer before = Ask(held.get());
+  ASSERT_NE(before.worker, -1);
+  Signal(SIGWINCH);
+  ASSERT_TRUE(WaitLog("the workers drain"));
+  SetBroken("nonsense");
+  Signal(SIGHUP);
+  ASSERT_TRUE(WaitLog("reload refused: nonsense"));
+  EXPECT_EQ(AskFresh(port_).pid, before.pid);
+  EXPECT_EQ(Ask(held.get()).pid, before.pid);
+}
+
 TEST_F(MasterTest, AnUpgradeThatIsNotPossibleSaysSo) {
   Start(BaseConfig(1));
   Signal(SIGUSR2);

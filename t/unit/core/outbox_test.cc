@@ -83,6 +83,25 @@ TEST_F(OutboxTest, StopOvertakesEverything) {
   EXPECT_EQ(Drain().back().type, MessageType::kStop);
 }
 
+TEST_F(OutboxTest, AMessageThatCannotBeSentIsDroppedAlone) {
+  Fill();
+  Message broken = Make(MessageType::kReopen, 1);
+  broken.fds.emplace_back(-1);
+  ASSERT_TRUE(outbox_.Send(master_, std::move(broken)).ok()) << "it waits";
+  ASSERT_TRUE(outbox_.Send(master_, Make(MessageType::kDrain, 2)).ok());
+  std::vector<Message> got;
+  Status status = Status::Ok();
+  while (!outbox_.empty() || got.empty() || got.back().type != MessageType::kDrain) {
+    if (const Status flushed = outbox_.Flush(master_); !flushed.ok()) status = flushed;
+    auto message = child_.Receive();
+    ASSERT_TRUE(message);
+    if (message->has_value()) got.push_back(std::move(**message));
+  }
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.code(), StatusCode::kClosed);
+  EXPECT_EQ(got.size(), filled_ + 1);
+}
+
 TEST_F(OutboxTest, AGoneChildDropsTheQueue) {
   Fill();
   child_.Close();

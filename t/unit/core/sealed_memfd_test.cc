@@ -28,6 +28,13 @@ TEST(SealedMemfdTest, NobodyCanChangeIt) {
   EXPECT_EQ(mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get(), 0), MAP_FAILED);
 }
 
+TEST(SealedMemfdTest, WhatIsTooLargeIsNotRead) {
+  Result<UniqueFd> fd = MakeSealedMemfd("test", "12345");
+  ASSERT_TRUE(fd);
+  EXPECT_EQ(ReadSealedMemfd(fd->get(), 4).error().code(), StatusCode::kTooLarge);
+  EXPECT_EQ(ReadSealedMemfd(fd->get(), 5).value(), "12345");
+}
+
 TEST(SealedMemfdTest, UnsealedIsRefused) {
   UniqueFd fd(memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_EQ(ReadSealedMemfd(fd.get()).error().code(), StatusCode::kProtocol);
