@@ -108,6 +108,7 @@ void Importer::Collect(const std::vector<Directive>& block) {
       upstreams_.push_back(&directive);
     } else if (name == "server" && directive.is_block) {
       all_servers_.push_back(&directive);
+      CollectNginxListens(&import_, directive);
       std::vector<const Directive*> locations;
       CollectUses(directive, directive, &locations);
     } else if (name == "location" && directive.is_block) {

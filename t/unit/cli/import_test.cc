@@ -277,6 +277,55 @@ TEST(Import, WithoutTlsARedirectIsNoListener) {
   }
 }
 
+// Our [::] takes IPv6 alone, and theirs may take both.
+TEST(Import, ASocketOfBothFamiliesIsTwoListeners) {
+  const struct {
+    const char* from;
+    const char* binds;
+    const char* listen;
+  } kCases[] = {
+      {"haproxy", "bind [::]:80 v4v6", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind :::80 v4v6", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind [::]:80", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind [0:0::0]:80-81", "[::]:80, [::]:81, 0.0.0.0:80, 0.0.0.0:81"},
+      {"haproxy", "bind [::]:80 v4v6 v6only", "[::]:80"},
+      {"haproxy", "bind [::]:80 v4v6\n bind :80", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind [::1]:80 v4v6", "[::1]:80"},
+      {"haproxy", "bind [::]:80 v4v6 ssl crt /c.pem", "[::]:80 tls, 0.0.0.0:80 tls"},
+      {"haproxy", "bind ipv6@:80 v6only", "[::]:80"},
+      {"haproxy", "bind ipv6@*:80", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind ipv4@:80", "0.0.0.0:80"},
+      {"nginx", "listen [::]:80 ipv6only=off;", "[::]:80, 0.0.0.0:80"},
+      {"nginx", "listen [0::0] ipv6only=off;", "[::]:80, 0.0.0.0:80"},
+      {"nginx", "listen [::]:80 http2 ipv6only=off;", "[::]:80 h2c, 0.0.0.0:80 h2c"},
+      {"nginx", "listen [::]:80 ipv6only=off; listen 80 http2;", "[::]:80, 0.0.0.0:80 h2c"},
+      {"nginx", "listen [::]:80; listen [::1]:81 ipv6only=off;", "[::]:80, [::1]:81"},
+      // One server says it for all that listen there.
+      {"nginx", "listen [::]:80; } server { listen [::]:80 default_server ipv6only=off;",
+       "[::]:80, 0.0.0.0:80"},
+  };
+  for (const auto& test : kCases) {
+    const std::string binds = test.binds;
+    const ImportResult result =
+        Import("f",
+               test.from == std::string("nginx")
+                   ? "server { location / { proxy_pass http://1.1.1.1; } " + binds + " }\n"
+                   : "listen x\n mode http\n " + binds + "\n server s 1.1.1.1:80 check\n",
+               test.from);
+    ASSERT_TRUE(result.faults.empty()) << binds << ": " << result.faults[0];
+    ConfigProblems problems;
+    const ConfigNode root =
+        ParseConfigText(ConfigFormat::kYaml, result.yaml, "imported.yaml", &problems);
+    const BindResult bound = BindConfig(root, {});
+    EXPECT_TRUE(bound.problems.empty()) << result.yaml;
+    std::string listen;
+    for (const ListenConfig& at : bound.config.listen) {
+      listen += fmt::format("{}{}{}", listen.empty() ? "" : ", ", at.text, at.option());
+    }
+    EXPECT_EQ(listen, test.listen) << binds << "\n" << result.yaml;
+  }
+}
+
 TEST(Import, AnIncludeThatGoesInACircleIsAFault) {
   const fs::path file = fs::temp_directory_path() / fmt::format("ub-import-{}.conf", getpid());
   std::ofstream(file) << "include " << file.string() << ";\n";
