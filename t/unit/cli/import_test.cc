@@ -326,6 +326,35 @@ TEST(Import, ASocketOfBothFamiliesIsTwoListeners) {
   }
 }
 
+// What is shown of a file's name is not what it is called.
+TEST(Import, PathsBeginAtTheFilesOwnDirectory) {
+  const fs::path directory =
+      fs::temp_directory_path() / fmt::format("ub-j\xc3\xbcrgen-{}", getpid());
+  fs::create_directories(directory / "conf.d");
+  std::ofstream(directory / "conf.d/a.conf") << "upstream a { server 10.1.2.3:80; }\n";
+  const std::string tls =
+      "server { listen 443 ssl; ssl_certificate a.pem; ssl_certificate_key a.key;"
+      " location / { proxy_pass http://a; } }\n";
+  const ImportResult plain =
+      Import((directory / "nginx.conf").string(), "include conf.d/a.conf;\n" + tls);
+  const ImportResult wild =
+      Import((directory / "nginx.conf").string(), "include conf.d/*.conf;\n" + tls);
+  fs::remove_all(directory);
+  for (const ImportResult* result : {&plain, &wild}) {
+    ASSERT_TRUE(result->faults.empty()) << result->faults[0];
+    EXPECT_NE(result->yaml.find("host: \"10.1.2.3\""), std::string::npos) << result->yaml;
+    EXPECT_NE(result->yaml.find(directory.string() + "/a.pem"), std::string::npos) << result->yaml;
+    EXPECT_EQ(result->yaml.find("there is no such file"), std::string::npos) << result->yaml;
+    EXPECT_TRUE(result->yaml.starts_with("# From ")) << result->yaml;
+    EXPECT_NE(result->yaml.find("ub-j\\xc3\\xbcrgen"), std::string::npos) << "in the comments";
+  }
+  // Nor is it cut.
+  const std::string deep = "/" + std::string(150, 'x') + "/" + std::string(150, 'y') + "/";
+  EXPECT_NE(
+      Import(deep + "n.conf", "upstream a { server 1.1.1.1; }\n" + tls).yaml.find(deep + "a.pem"),
+      std::string::npos);
+}
+
 TEST(Import, AnIncludeThatGoesInACircleIsAFault) {
   const fs::path file = fs::temp_directory_path() / fmt::format("ub-import-{}.conf", getpid());
   std::ofstream(file) << "include " << file.string() << ";\n";
