@@ -165,15 +165,16 @@ bool HasBackends(const ConfigSource& source) {
   return false;
 }
 
-// False: nobody reads, or the disk is full.
-bool WriteAll(int fd, std::string_view text) {
+// 0, or the error: nobody reads, or the disk is full.
+int WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t size = write(fd, text.data(), text.size());
     if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return false;
+    if (size < 0) return errno;
+    if (size == 0) return EIO;  // it takes nothing, and errno is an older call's
     text.remove_prefix(static_cast<size_t>(size));
   }
-  return true;
+  return 0;
 }
 
 // The arguments as the process title may show them to everybody: without secrets.
@@ -371,8 +372,9 @@ void PrintErrors(const std::vector<std::string>& lines) {
 }
 
 int WriteOut(std::string_view text, int status) {
-  if (WriteAll(STDOUT_FILENO, text)) return status;
-  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(errno))});
+  const int error = WriteAll(STDOUT_FILENO, text);
+  if (error == 0) return status;
+  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(error))});
   return 1;
 }
 
