@@ -148,6 +148,8 @@ std::string TakeCommand(const Arguments& arguments, CliAction* action) {
   }
   if (arguments.command == "demo") {
     action->demo = true;
+    if (action->kind != CliAction::Kind::kRun)
+      return "demo goes with neither -t nor -T (remove it)";
     if (action->daemon) return "demo runs in the foreground (remove -d)";
     for (const ConfigFlag& flag : action->source.flags) {
       if (flag.path == "backends") return "demo brings its own backends (remove -b)";

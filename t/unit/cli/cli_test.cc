@@ -14,6 +14,7 @@
 #include <functional>
 
 #include "cli/dashboard_command.h"
+#include "cli/management_client.h"
 
 namespace ub {
 namespace {
@@ -89,6 +90,8 @@ TEST(CommandLine, WrongUsageIsStatusTwoAndOneLine) {
       {{"-b", "a:1", "--pool", "x"}, "--pool belongs to import"},
       {{"info", "-c", "x.yaml"}, "info takes no flags (remove --config)"},
       {{"demo", "x"}, "demo takes no arguments"},
+      {{"demo", "-t"}, "demo goes with neither -t nor -T (remove it)"},
+      {{"-T", "demo"}, "demo goes with neither -t nor -T (remove it)"},
       {{"demo", "-d"}, "demo runs in the foreground (remove -d)"},
       {{"demo", "-b", "a:1"}, "demo brings its own backends (remove -b)"},
       {{"-b", "a:1", "--diff"}, "--diff belongs to validate"},
@@ -224,6 +227,23 @@ TEST(CommandLineDeathTest, OutputThatTakesNothingIsNoOlderCallsError) {
       },
       testing::ExitedWithCode(1),
       "^ultrabalancer: cannot write to standard output: Input/output error\n$");
+}
+
+TEST(Management, AWildcardIsReachedAtTheLoopbackAddress) {
+  const struct {
+    const char* listen;
+    const char* place;
+  } kCases[] = {
+      {"127.0.0.1", "127.0.0.1:8081"}, {"0.0.0.0", "127.0.0.1:8081"},
+      {"10.1.1.1", "10.1.1.1:8081"},   {"::", "[::1]:8081"},
+      {"0::0", "[::1]:8081"},          {"fd00::1", "[fd00::1]:8081"},
+      {"unix:/run/x", "unix:/run/x"},
+  };
+  for (const auto& test : kCases) {
+    AdminConfig config;
+    config.listen_address = test.listen;
+    EXPECT_EQ(ManagementPlace(config), test.place);
+  }
 }
 
 }  // namespace
