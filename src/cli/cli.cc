@@ -208,8 +208,6 @@ int Test(const CliAction& action) {
   return 0;
 }
 
-constexpr uint64_t kReloadTimeoutMs = 15'000;
-
 int Signal(const CliAction& action) {
   const Result<MasterSignal> signal = ParseMasterSignal(action.signal);
   if (!signal) {
