@@ -34,6 +34,8 @@ int main(int argc, char** argv) {
   int status = 1;
   std::optional<ub::LoadedConfig> loaded = ub::LoadOrExplain(action.source, &status);
   if (!loaded) return status;
+  // The demo runs without its text, too.
+  if (action.demo) ub::WriteOut(ub::DemoText(*loaded->config), 0);
 
   ub::MasterOptions options;
   options.config = loaded->config;

@@ -148,6 +148,8 @@ std::string TakeCommand(const Arguments& arguments, CliAction* action) {
   }
   if (arguments.command == "demo") {
     action->demo = true;
+    if (action->kind != CliAction::Kind::kRun)
+      return "demo goes with neither -t nor -T (remove it)";
     if (action->daemon) return "demo runs in the foreground (remove -d)";
     for (const ConfigFlag& flag : action->source.flags) {
       if (flag.path == "backends") return "demo brings its own backends (remove -b)";
@@ -165,15 +167,16 @@ bool HasBackends(const ConfigSource& source) {
   return false;
 }
 
-// False: nobody reads, or the disk is full.
-bool WriteAll(int fd, std::string_view text) {
+// 0, or the error: nobody reads, or the disk is full.
+int WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t size = write(fd, text.data(), text.size());
     if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return false;
+    if (size < 0) return errno;
+    if (size == 0) return EIO;  // it takes nothing, and errno is an older call's
     text.remove_prefix(static_cast<size_t>(size));
   }
-  return true;
+  return 0;
 }
 
 // The arguments as the process title may show them to everybody: without secrets.
@@ -204,8 +207,6 @@ int Test(const CliAction& action) {
   PrintErrors({fmt::format("{}: the configuration is good", name)});
   return 0;
 }
-
-constexpr uint64_t kReloadTimeoutMs = 15'000;
 
 int Signal(const CliAction& action) {
   const Result<MasterSignal> signal = ParseMasterSignal(action.signal);
@@ -371,8 +372,9 @@ void PrintErrors(const std::vector<std::string>& lines) {
 }
 
 int WriteOut(std::string_view text, int status) {
-  if (WriteAll(STDOUT_FILENO, text)) return status;
-  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(errno))});
+  const int error = WriteAll(STDOUT_FILENO, text);
+  if (error == 0) return status;
+  PrintErrors({fmt::format("cannot write to standard output: {}", std::strerror(error))});
   return 1;
 }
 

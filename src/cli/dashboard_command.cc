@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.h"
@@ -161,11 +160,12 @@ int RunDashboard(const AdminConfig& config, const std::string& directory) {
   const bool is_unix = place.starts_with("unix:");
   if (directory.empty()) {
     if (is_unix) {
-      fmt::print("{} (such as: curl --unix-socket {} http://localhost/dashboard)\n", place, place.substr(5));
-    } else {
-      fmt::print("http://{}/dashboard\n", place);
+      return WriteOut(
+          fmt::format("{} (such as: curl --unix-socket {} http://localhost/dashboard)\n", place,
+                      place.substr(5)),
+          0);
     }
-    return 0;
+    return WriteOut(fmt::format("http://{}/dashboard\n", place), 0);
   }
   if (is_unix) {
     PrintErrors({"Prometheus does not scrape unix sockets: give admin.listen_address an IP address"});
@@ -182,7 +182,7 @@ int RunDashboard(const AdminConfig& config, const std::string& directory) {
       return 1;
     }
     chmod(path.c_str(), 0644);
-    fmt::print("{}\n", path);
+    if (WriteOut(path + "\n", 0) != 0) return 1;
   }
   return 0;
 }

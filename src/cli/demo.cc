@@ -6,21 +6,22 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <utility>
 
+#include "cli/management_client.h"
 #include "core/process_title.h"
-#include "core/unique_fd.h"
 
 namespace ub {
 
-Status DemoBackends::StartOne(int number) {
+Result<std::string> DemoBackends::StartOne(int number) {
   UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) return Status::System("demo backend: socket", errno);
+  if (!fd.valid()) return Fail(Status::System("demo backend: socket", errno));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -28,10 +29,10 @@ Status DemoBackends::StartOne(int number) {
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   if (bind(fd.get(), generic, length) != 0 || listen(fd.get(), 1024) != 0 ||
       getsockname(fd.get(), generic, &length) != 0) {
-    return Status::System("demo backend: listen", errno);
+    return Fail(Status::System("demo backend: listen", errno));
   }
   const pid_t pid = fork();
-  if (pid < 0) return Status::System("demo backend: fork", errno);
+  if (pid < 0) return Fail(Status::System("demo backend: fork", errno));
   if (pid == 0) {
     // Control-C reaches the whole group; the backends stay until the balancer is gone.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -43,58 +44,74 @@ Status DemoBackends::StartOne(int number) {
     SetProcessTitle(fmt::format("ultrabalancer: demo backend {}", number));
     ServeDemoBackend(fd.get(), number);
   }
-  pids_.push_back(pid);
-  addresses_.push_back(fmt::format("127.0.0.1:{}", ntohs(address.sin_port)));
-  return Status::Ok();
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.valid()) {
+    const int error = errno;
+    kill(pid, SIGKILL);  // nobody has reaped it yet
+    waitpid(pid, nullptr, 0);
+    return Fail(Status::System("demo backend: pidfd_open", error));
+  }
+  pidfds_.push_back(std::move(pidfd));
+  return fmt::format("127.0.0.1:{}", ntohs(address.sin_port));
 }
 
-Status DemoBackends::Start(int count) {
+Result<std::vector<std::string>> DemoBackends::Start(int count) {
   owner_ = getpid();
+  std::vector<std::string> addresses;
   for (int number = 1; number <= count; ++number) {
-    if (Status status = StartOne(number); !status.ok()) {
+    Result<std::string> address = StartOne(number);
+    if (!address) {
       Stop();
-      return status;
+      return Fail(address.error());
     }
+    addresses.push_back(std::move(*address));
   }
-  return Status::Ok();
+  return addresses;
 }
 
 bool DemoBackends::StartFor(CliAction* action) {
   constexpr int kCount = 3;
-  if (Status status = Start(kCount); !status.ok()) {
-    PrintErrors({status.detail()});
+  const Result<std::vector<std::string>> addresses = Start(kCount);
+  if (!addresses) {
+    PrintErrors({addresses.error().detail()});
     return false;
   }
-  std::string host = "127.0.0.1", port = "8080";
-  for (const ConfigFlag& flag : action->source.flags) {
-    if (flag.path == "listen_port") port = flag.value;
-    if (flag.path == "listen_address" && flag.value != "0.0.0.0" && flag.value != "*")
-      host = flag.value;
-  }
-  if (host.find(':') != std::string::npos && host.front() != '[') host = "[" + host + "]";
-  std::string text = "Three demo backends:";
-  for (const std::string& address : addresses_) {
+  for (const std::string& address : *addresses) {
     action->source.flags.push_back({"--backend", "backends", address});
-    text += " " + address;
   }
-  text += fmt::format(
-      "\nOpen http://{0}:{1}/ in a browser, or: curl http://{0}:{1}/whoami\nControl-C ends it.\n",
-      host, port);
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
   return true;
 }
 
 void DemoBackends::Stop() {
   if (owner_ == getpid()) {
-    for (const pid_t pid : pids_) kill(pid, SIGKILL);
-    for (const pid_t pid : pids_) {
+    for (const UniqueFd& pidfd : pidfds_) {
+      syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+    }
+    for (const UniqueFd& pidfd : pidfds_) {
+      siginfo_t info{};
       // The master may have reaped it already.
-      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+      while (waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED) < 0 && errno == EINTR)
+        continue;
     }
   }
-  pids_.clear();
-  addresses_.clear();
+  pidfds_.clear();
+}
+
+std::string DemoText(const Config& config) {
+  std::string text = "Three demo backends:";
+  for (const BackendConfig& backend : config.backends) text += " " + backend.AddressText();
+  const auto web = std::ranges::find(config.listen, false, &ListenConfig::is_unix);
+  if (web == config.listen.end()) {
+    text += fmt::format("\nTry: curl --unix-socket {} http://localhost/whoami\n",
+                        config.listen.front().address);
+  } else {
+    const std::string url =
+        fmt::format("{}://{}", web->tls ? "https" : "http", ReachedAt(*web).text);
+    // Whoever tries it out may have a certificate of his own making.
+    text += fmt::format("\nOpen {0}/ in a browser, or: curl {1}{0}/whoami\n", url,
+                        web->tls ? "-k " : "");
+  }
+  return text + "Control-C ends it.\n";
 }
 
 }  // namespace ub

@@ -4,17 +4,23 @@
 // Used by main() before the master is made. Each backend is a process of its own, which ends with
 // the process that started it. They are for looking around, not for production; each serves up to
 // 1,000 connections.
+//
+//   DemoBackends demo;
+//   if (!demo.StartFor(&action)) return 1;
+//   (load the configuration of action.source)
+//   WriteOut(DemoText(config), 0);
 #ifndef UB_CLI_DEMO_H_
 #define UB_CLI_DEMO_H_
 
 #include <sys/types.h>
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "cli/cli.h"
+#include "core/config.h"
 #include "core/status.h"
+#include "core/unique_fd.h"
 
 namespace ub {
 
@@ -25,25 +31,24 @@ class DemoBackends {
   DemoBackends(const DemoBackends&) = delete;
   DemoBackends& operator=(const DemoBackends&) = delete;
 
-  // Starts `count` backends. When it returns they accept connections.
-  Status Start(int count);
-  // Starts three, lays them into the action's flags and says on standard output what to open.
-  // False: said why not.
+  // Starts `count` backends. Their addresses ("127.0.0.1:40001"), which accept connections then.
+  Result<std::vector<std::string>> Start(int count);
+  // Starts three and lays them into the action's flags. False: said why not.
   bool StartFor(CliAction* action);
   // Ends the backends and waits for them. Only the process that started them does anything here.
   void Stop();
 
-  // "127.0.0.1:40001"
-  const std::vector<std::string>& addresses() const { return addresses_; }
-  const std::vector<pid_t>& pids() const { return pids_; }
-
  private:
-  Status StartOne(int number);
+  // The address of the new backend.
+  Result<std::string> StartOne(int number);
 
   pid_t owner_ = 0;
-  std::vector<pid_t> pids_;
-  std::vector<std::string> addresses_;
+  // Not process ids: the master reaps what dies, and the system gives the number to another.
+  std::vector<UniqueFd> pidfds_;
 };
+
+// What to open, of the configuration that the backends are part of. Whole lines.
+std::string DemoText(const Config& config);
 
 // One backend's life: serves `listening_fd` until killed. Answers every path with a page that names
 // the backend, /whoami with the bare name and /health with "ok".

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cli/flags.h"
 #include "core/config_keys.h"
@@ -24,11 +26,22 @@
 namespace ub {
 namespace {
 
+constexpr size_t kWidth = 80;
 constexpr size_t kColumn = 30;  // where meanings begin
 
 std::string HelpLine(const std::string& left, std::string_view right) {
   if (left.size() + 2 <= kColumn) return fmt::format("{:<{}}{}\n", left, kColumn, right);
   return fmt::format("{}\n{:<{}}{}\n", left, "", kColumn, right);
+}
+
+// Words in indented lines.
+std::string Wrapped(const std::vector<std::string_view>& words) {
+  std::string out, line = " ";
+  for (const std::string_view word : words) {
+    if (line.size() + 1 + word.size() > kWidth) out += std::exchange(line, " ") + "\n";
+    line += fmt::format(" {}", word);
+  }
+  return out + line + "\n";
 }
 
 std::string FlagForms(const FlagSpec& flag) {
@@ -61,10 +74,8 @@ std::string HelpText() {
     group = flag.group;
     out += HelpLine(FlagForms(flag), flag.meaning);
   }
-  out +=
-      "\nAlgorithms:\n  round-robin least-connections ip-hash random weighted power-of-two\n"
-      "  fastest-response\n"
-      "\nKeys of the configuration: ultrabalancer example, or ultrabalancer.yaml(5).\n";
+  out += "\nAlgorithms:\n" + Wrapped(Choices(*FindConfigKey("algorithm")));
+  out += "\nKeys of the configuration: ultrabalancer example, or ultrabalancer.yaml(5).\n";
   return out;
 }
 

@@ -46,20 +46,20 @@ std::string Head(const ImportOptions& options, std::string_view format, std::str
       "# From {} ({}): {}, by `ultrabalancer import`.\n"
       "# A key that is not here has UltraBalancer's default, which `ultrabalancer example` tells.\n"
       "# Check this file with: ultrabalancer validate -f FILE\n",
-      ImportText(options.file, 200), format, chosen);
+      options.name, format, chosen);
 }
 
 }  // namespace
 
 ImportResult ImportConfig(const ImportOptions& given, std::string_view text) {
   ImportOptions options = given;
-  options.file = ImportText(given.file == "-" ? "standard input" : given.file, 200);
-  ImportDraft draft(options.file);
+  options.name = ImportText(given.file == "-" ? "standard input" : given.file, 200);
+  ImportDraft draft(options.name);
   std::string format = options.from.empty() ? FormatOfText(text) : options.from;
-  if (format.empty()) format = FormatOfName(given.file);
+  if (format.empty()) format = FormatOfName(options.file);
   std::string chosen, yaml;
   if (format.empty()) {
-    draft.Fault(MakePosition(options.file),
+    draft.Fault(MakePosition(options.name),
                 "is it nginx's or HAProxy's? (say it: --from nginx, --from haproxy)");
   } else if (format == "nginx") {
     chosen = ImportNginx(options, text, &draft);

@@ -14,7 +14,8 @@
 namespace ub {
 
 struct ImportOptions {
-  std::string file{};  // "-": standard input
+  std::string file{};  // its path; "-": standard input
+  std::string name{};  // what messages call it; ImportConfig makes it of `file`
   std::string from{};  // "nginx", "haproxy"; empty: by what is in the file, then by its name
   std::string pool{};  // the upstream or backend to carry over; empty: where most requests go
   bool follow_includes = true;  // nginx's `include`; false: each is remarked on instead
@@ -30,7 +31,7 @@ struct ImportResult {
   std::vector<std::string> faults;  // "FILE:LINE:COLUMN: what is wrong"; then there is no yaml
 };
 
-// The text of a configuration whose name is options.file.
+// The text of a configuration that was read from options.file.
 ImportResult ImportConfig(const ImportOptions& options, std::string_view text);
 
 }  // namespace ub

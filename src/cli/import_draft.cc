@@ -219,8 +219,26 @@ void ImportDraft::FinishTls() {
   Remove("tls");
 }
 
+void ImportDraft::AddIpv4Listeners() {
+  const ConfigNode* list = root_.FindPath("listen");
+  if (list == nullptr) return;
+  constexpr std::string_view kAnyIpv6 = "[::]:", kAnyIpv4 = "0.0.0.0:";
+  const auto place = [](std::string_view item) { return item.substr(0, item.find(' ')); };
+  const std::vector<ConfigNode> items = list->items;
+  for (const ConfigNode& item : items) {
+    if (!item.text.starts_with(kAnyIpv6)) continue;
+    const std::string rest = item.text.substr(kAnyIpv6.size());  // "443 tls"
+    if (!both_families_.contains(place(rest))) continue;
+    const std::string ipv4 = std::string(kAnyIpv4) + rest;
+    const bool there = std::ranges::any_of(
+        items, [&](const ConfigNode& other) { return place(other.text) == place(ipv4); });
+    if (!there) Add("listen", ipv4, item.position);
+  }
+}
+
 std::string ImportDraft::Finish(const std::string& head) {
   FinishTls();
+  AddIpv4Listeners();
   if (backends() > 1024) {
     root_.Set("shared_memory", ConfigNode::Mapping(root_.position));
     SetNumber("shared_memory.max_backends", backends(), root_.Find("backends")->position);

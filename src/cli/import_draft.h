@@ -8,6 +8,7 @@
 #define UB_CLI_IMPORT_DRAFT_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -47,6 +48,9 @@ class ImportDraft {
   }
   // A listener with TLS. It is kept where there is a certificate in the end, and else remarked on.
   void AddTlsListener(const std::string& address, const SourcePosition& at);
+  // Sockets at [::] and this port take IPv4 too. Ours do not: 0.0.0.0 is listened at as well, in
+  // the end, where it is not there by itself.
+  void TakeIpv4Too(std::string_view port) { both_families_.emplace(port); }
   // Whether there will be one: a listener was given, and a certificate.
   bool ServesTls() const { return !tls_listeners_.empty() && Has("tls.certificates"); }
   // A certificate with its key; the key empty: in the same file. The first one given is the one for
@@ -90,13 +94,15 @@ class ImportDraft {
   bool DropRefused(const ConfigProblems& problems);
   // What is left of TLS in the end.
   void FinishTls();
+  void AddIpv4Listeners();
 
   ConfigNode root_;
   ConfigProblems remarks_;
   ConfigProblems faults_;
   std::map<std::string, SourcePosition> addresses_;  // of the backends
   std::vector<std::pair<std::string, SourcePosition>> tls_listeners_;
-  std::set<std::string> said_;                       // the remarks, each once
+  std::set<std::string, std::less<>> both_families_;  // ports
+  std::set<std::string> said_;                        // the remarks, each once
   bool quiet_ = false;
 };
 

@@ -97,7 +97,7 @@ const Section* Importer::Choose() {
     if (!IsPool(section)) continue;
     names += (names.empty() ? "" : ", ") + ImportText(section.name());
   }
-  draft_.Fault(MakePosition(import_.options.file),
+  draft_.Fault(MakePosition(import_.options.name),
                wanted.empty()
                    ? "there is nothing to carry over: no backend or listen section with a server"
                    : fmt::format("there is no backend \"{}\" (there are: {})", ImportText(wanted),
@@ -270,7 +270,7 @@ std::string Importer::Run() {
   FinishHaproxyTls(&import_);
   if (draft_.backends() == 0 && !draft_.faulty()) {
     draft_.Fault(
-        MakePosition(import_.options.file),
+        MakePosition(import_.options.name),
         fmt::format("the pool \"{}\" has no server to carry over", ImportText(pool->name())));
   }
   return fmt::format("the {} \"{}\"", pool->kind(), ImportText(pool->name()));
@@ -297,7 +297,7 @@ void HaproxyImport::Remark(const HaproxyLine& line, std::string_view text) const
 }
 
 std::string ImportHaproxy(const ImportOptions& options, std::string_view text, ImportDraft* draft) {
-  const std::vector<HaproxySection> sections = ReadHaproxy(text, options.file, draft);
+  const std::vector<HaproxySection> sections = ReadHaproxy(text, options.name, draft);
   if (draft->faulty()) return {};
   return Importer(options, sections, draft).Run();
 }

@@ -166,7 +166,7 @@ void ImportHaproxyCheck(HaproxyImport* import, const HaproxyLine& line) {
 
 void FinishHaproxyChecks(HaproxyImport* import) {
   ImportDraft& draft = *import->draft;
-  const SourcePosition file = MakePosition(import->options.file);
+  const SourcePosition file = MakePosition(import->options.name);
   if (!import->checked) {
     draft.Remark(file,
                  "no server has `check`: HAProxy takes every one for up; here each is checked "

@@ -229,11 +229,14 @@ std::vector<uint64_t> PortsOf(std::string_view text) {
   return ports;
 }
 
-void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view text, bool tls) {
+// One address of a `bind`, which may be a range of ports. `only_ipv6`: of [::], `v6only`.
+void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view text, bool tls,
+             bool only_ipv6) {
   const auto add = [&](std::string address) {
     if (tls) return import->draft->AddTlsListener(address, line.at);
     import->draft->Add("listen", std::move(address), line.at);
   };
+  const bool by_ipv6 = text.starts_with("ipv6@");
   for (const std::string_view family : {"ipv4@", "ipv6@"}) {
     if (text.starts_with(family)) text.remove_prefix(family.size());
   }
@@ -250,11 +253,16 @@ void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view te
                                           ? std::vector<uint64_t>()
                                           : PortsOf(text.substr(colon + 1));
   if (ports.empty()) return import->Remark(line, "is not an address with a port: left out");
-  if (host.empty() || host == "*") host = "0.0.0.0";
-  if (host.find(':') != std::string::npos && host[0] != '[') host = "[" + host + "]";
+  if (host.empty() || host == "*") host = by_ipv6 ? "::" : "0.0.0.0";
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  host = CanonicalIp(host);
+  // Linux's default, which HAProxy leaves as it is; `v4v6` says the same.
+  const bool both = host == "::" && !only_ipv6;
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
   if (import->port == 0) import->port = ports[0];
   for (const uint64_t port : ports) {
     add(fmt::format("{}:{}", host, port));
+    if (both) import->draft->TakeIpv4Too(std::to_string(port));
   }
 }
 
@@ -269,12 +277,13 @@ void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line) {
       "backlog",   "group", "id",      "interface", "level",  "maxconn", "mode", "mss",  "name",
       "namespace", "nice",  "process", "tcp-ut",    "thread", "uid",     "gid",  "user", "shards"};
   const bool tls = std::ranges::find(line.words, "ssl") != line.words.end();
-  bool proxy = false, by_network = false;
+  bool proxy = false, by_network = false, only_ipv6 = false;
   for (size_t i = 1; i < line.size(); ++i) {
     const std::string_view word = line.arg(i);
     if (ImportHaproxyBindTls(tls ? import : nullptr, line, &i)) continue;
     proxy = proxy || word == "accept-proxy";
     by_network = by_network || word == "accept-netscaler-cip";
+    only_ipv6 = only_ipv6 || word == "v6only";
     if (std::ranges::find(kValued, word) != std::end(kValued)) ++i;
   }
   if (by_network) import->Remark(line, "accept-netscaler-cip has no counterpart");
@@ -287,7 +296,7 @@ void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line) {
                    "proxy_protocol.trust");
   }
   for (const std::string_view address : SplitTrimmed(line.arg(0), ','))
-    BindOne(import, line, address, tls);
+    BindOne(import, line, address, tls, only_ipv6);
 }
 
 }  // namespace ub

@@ -108,6 +108,7 @@ void Importer::Collect(const std::vector<Directive>& block) {
       upstreams_.push_back(&directive);
     } else if (name == "server" && directive.is_block) {
       all_servers_.push_back(&directive);
+      CollectNginxListens(&import_, directive);
       std::vector<const Directive*> locations;
       CollectUses(directive, directive, &locations);
     } else if (name == "location" && directive.is_block) {
@@ -158,7 +159,7 @@ std::string Importer::ChooseByUse() const {
 }
 
 std::string Importer::Choose() {
-  const SourcePosition file = MakePosition(import_.options.file);
+  const SourcePosition file = MakePosition(import_.options.name);
   const std::string& wanted = import_.options.pool;
   if (!wanted.empty()) {
     const bool used = std::ranges::any_of(uses_, [&](const auto& u) { return u.target == wanted; });
@@ -349,7 +350,7 @@ void Importer::Defaults() {
   }
   draft_.set_quiet(false);
   if (proxied_ && !import_.host_given) {
-    draft_.Remark(MakePosition(import_.options.file),
+    draft_.Remark(MakePosition(import_.options.name),
                   "without proxy_set_header Host, nginx sends the name in proxy_pass; the client's "
                   "Host is sent here");
   }
@@ -381,7 +382,7 @@ std::string Importer::Run() {
   TrustPeers();
   Defaults();
   if (draft_.backends() == 0 && !draft_.faulty()) {
-    draft_.Fault(MakePosition(import_.options.file),
+    draft_.Fault(MakePosition(import_.options.name),
                  fmt::format("the pool \"{}\" has no server to carry over", ImportText(pool)));
   }
   return fmt::format("the upstream \"{}\"", ImportText(pool));
@@ -390,8 +391,7 @@ std::string Importer::Run() {
 }  // namespace
 
 std::string ImportNginx(const ImportOptions& options, std::string_view text, ImportDraft* draft) {
-  const std::vector<NginxDirective> tree =
-      ReadNginx(text, options.file, options.follow_includes, draft);
+  const std::vector<NginxDirective> tree = ReadNginx(text, options, draft);
   if (draft->faulty()) return {};
   return Importer(options, tree, draft).Run();
 }

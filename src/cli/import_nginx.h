@@ -64,6 +64,8 @@ void ImportNginxUpstream(NginxImport* import, const NginxDirective& upstream);
 // stands.
 void CollectNginxZone(NginxImport* import, const NginxDirective& directive);
 
+// Of any server: which addresses take IPv4 and IPv6. One `listen` says it for all at that address.
+void CollectNginxListens(NginxImport* import, const NginxDirective& server);
 // A `listen`; `tls`: the server says `ssl on`.
 void ImportNginxListen(NginxImport* import, const NginxDirective& listen, bool tls);
 // The certificates of a server, which are those of `outer` where it has none of its own.

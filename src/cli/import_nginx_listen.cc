@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cli/import_nginx.h"
@@ -13,21 +14,27 @@ struct ListenProtocols {
   bool tls = false, http2 = false;
 };
 
-void AddListen(NginxImport* import, const NginxDirective& listen, std::string address, const ListenProtocols& spoken) {
-  if (!address.starts_with("unix:")) {
-    const size_t colon = address.rfind(':');
-    const bool alone = address.find_first_not_of("0123456789") == std::string::npos;
-    std::string host = alone ? "" : address.substr(0, colon), port = "80";
-    if (alone) port = address;
-    if (!alone && colon != std::string::npos && address.find(']', colon) == std::string::npos) {
-      port = address.substr(colon + 1);
-    } else if (!alone) {
-      host = address;
-    }
-    if (host.empty() || host == "*") host = "0.0.0.0";
-    if (host == "localhost") host = "127.0.0.1";
-    address = host + ":" + port;
+// "80", "[::1]", "*:8080", "unix:/path" with a host and a port.
+std::string AddressOf(const std::string& text) {
+  if (text.starts_with("unix:")) return text;
+  const size_t colon = text.rfind(':');
+  const bool alone = text.find_first_not_of("0123456789") == std::string::npos;
+  std::string host = alone ? "" : text.substr(0, colon), port = alone ? text : "80";
+  if (!alone && colon != std::string::npos && text.find(']', colon) == std::string::npos) {
+    port = text.substr(colon + 1);
+  } else if (!alone) {
+    host = text;
   }
+  if (host.empty() || host == "*") host = "0.0.0.0";
+  if (host == "localhost") host = "127.0.0.1";
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = fmt::format("[{}]", CanonicalIp(std::string_view(host).substr(1, host.size() - 2)));
+  }
+  return host + ":" + port;
+}
+
+void AddListen(NginxImport* import, const NginxDirective& listen, const ListenProtocols& spoken) {
+  std::string address = AddressOf(listen.arg(0));
   if (const Result<Endpoint> endpoint = ParseEndpoint(address, false); !endpoint) {
     return import->draft->Fault(listen.at, "listen: " + endpoint.error().detail());
   }
@@ -63,7 +70,17 @@ void ImportNginxListen(NginxImport* import, const NginxDirective& listen, bool t
   for (size_t i = 1; i < listen.size(); ++i) {
     if (!ListenWord(import, listen, listen.arg(i), &spoken)) return;
   }
-  AddListen(import, listen, listen.arg(0), spoken);
+  AddListen(import, listen, spoken);
+}
+
+void CollectNginxListens(NginxImport* import, const NginxDirective& server) {
+  constexpr std::string_view kAny = "[::]:";
+  for (const NginxDirective& listen : server.block) {
+    if (listen.name() != "listen" || std::ranges::count(listen.words, "ipv6only=off") == 0)
+      continue;
+    const std::string address = AddressOf(listen.arg(0));
+    if (address.starts_with(kAny)) import->draft->TakeIpv4Too(address.substr(kAny.size()));
+  }
 }
 
 }  // namespace ub

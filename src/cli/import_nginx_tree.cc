@@ -140,12 +140,13 @@ bool Lexer::SkipCode() {
 
 class Reader {
  public:
-  Reader(const std::string& file, bool follow, ImportDraft* draft)
-      : draft_(draft), follow_(follow) {
-    const size_t slash = file.rfind('/');
-    if (slash != std::string::npos) directory_ = file.substr(0, slash + 1);
+  Reader(const ImportOptions& options, ImportDraft* draft)
+      : draft_(draft), follow_(options.follow_includes) {
+    const size_t slash = options.file.rfind('/');
+    if (slash != std::string::npos) directory_ = options.file.substr(0, slash + 1);
   }
 
+  // `file`: what messages call it.
   void ReadFile(std::string_view text, const std::string& file, std::vector<NginxDirective>* out);
 
  private:
@@ -306,10 +307,10 @@ const NginxDirective* NginxDirective::Find(std::string_view wanted) const {
   return found == block.end() ? nullptr : &*found;
 }
 
-std::vector<NginxDirective> ReadNginx(std::string_view text, const std::string& file, bool follow,
+std::vector<NginxDirective> ReadNginx(std::string_view text, const ImportOptions& options,
                                       ImportDraft* draft) {
   std::vector<NginxDirective> out;
-  Reader(file, follow, draft).ReadFile(text, file, &out);
+  Reader(options, draft).ReadFile(text, options.name, &out);
   return out;
 }
 

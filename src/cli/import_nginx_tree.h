@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/import.h"
 #include "cli/import_draft.h"
 #include "core/config_node.h"
 
@@ -28,10 +29,11 @@ struct NginxDirective {
   const NginxDirective* Find(std::string_view wanted) const;
 };
 
-// Reads `text`, which messages call `file` and to whose directory included files are relative.
+// Reads `text`, which messages call options.name; included files are relative to the directory of
+// options.file.
 // Faults go to `draft`, and so do remarks on files that cannot be read. Blocks nest up to 64 deep,
 // includes up to 16, and all files together have at most 16 MiB.
-std::vector<NginxDirective> ReadNginx(std::string_view text, const std::string& file, bool follow,
+std::vector<NginxDirective> ReadNginx(std::string_view text, const ImportOptions& options,
                                       ImportDraft* draft);
 
 }  // namespace ub

@@ -38,7 +38,6 @@ Target Resolve(const ListenConfig& at) {
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(at.port);
     inet_pton(AF_INET6, at.address.c_str(), &v6->sin6_addr);
-    if (at.address == "::") v6->sin6_addr = in6addr_loopback;
     out.bytes = sizeof *v6;
     return out;
   }
@@ -46,7 +45,6 @@ Target Resolve(const ListenConfig& at) {
   v4->sin_family = AF_INET;
   v4->sin_port = htons(at.port);
   inet_pton(AF_INET, at.address.c_str(), &v4->sin_addr);
-  if (v4->sin_addr.s_addr == htonl(INADDR_ANY)) v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   out.bytes = sizeof *v4;
   return out;
 }
@@ -92,19 +90,31 @@ Result<std::string> Exchange(int fd, std::string_view request, uint64_t until_ms
 
 }  // namespace
 
+ListenConfig ReachedAt(ListenConfig at) {
+  if (at.is_unix) return at;
+  if (at.address == "0.0.0.0") {
+    at.address = "127.0.0.1";
+    at.text = fmt::format("127.0.0.1:{}", at.port);
+  } else if (CanonicalIp(at.address) == "::") {
+    at.address = "::1";
+    at.text = fmt::format("[::1]:{}", at.port);
+  }
+  return at;
+}
+
 std::string ManagementPlace(const AdminConfig& config) {
-  AdminConfig reached = config;
-  if (reached.listen_address == "0.0.0.0") reached.listen_address = "127.0.0.1";
-  if (reached.listen_address == "::") reached.listen_address = "::1";
-  const std::optional<ListenConfig> at = ManagementAddress(reached);
-  return at ? at->text : "";
+  const std::optional<ListenConfig> at = ManagementAddress(config);
+  return at ? ReachedAt(*at).text : "";
 }
 
 Result<ManagementReply> AskManagement(const AdminConfig& config, std::string_view target, uint32_t timeout_ms) {
-  const std::optional<ListenConfig> at = ManagementAddress(config);
-  if (!at) return Fail(Error(StatusCode::kNotFound, "admin.enabled is false: there is no management address"));
-  const std::string place = ManagementPlace(config);
-  const Target to = Resolve(*at);
+  const std::optional<ListenConfig> listener = ManagementAddress(config);
+  if (!listener)
+    return Fail(
+        Error(StatusCode::kNotFound, "admin.enabled is false: there is no management address"));
+  const ListenConfig at = ReachedAt(*listener);
+  const std::string& place = at.text;
+  const Target to = Resolve(at);
   const uint64_t until_ms = MonotonicMs() + timeout_ms;
   const UniqueFd fd(socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return Fail(Status::System("socket", errno));
@@ -122,7 +132,7 @@ Result<ManagementReply> AskManagement(const AdminConfig& config, std::string_vie
     }
   }
   std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", target,
-                                    at->is_unix ? "localhost" : place);
+                                    at.is_unix ? "localhost" : place);
   if (!config.api_key.empty()) request += fmt::format("X-API-Key: {}\r\n", config.api_key);
   Result<std::string> answer = Exchange(fd.get(), request + "\r\n", until_ms, place);
   if (!answer) return Fail(answer.error());

@@ -22,7 +22,11 @@ struct ManagementReply {
 Result<ManagementReply> AskManagement(const AdminConfig& config, std::string_view target,
                                       uint32_t timeout_ms = 5000);
 
-// "127.0.0.1:8081", "unix:/path": where a client reaches it; a wildcard becomes loopback.
+// Where a client on this machine reaches a listener: at the loopback address for a wildcard, with
+// `text` to it.
+ListenConfig ReachedAt(ListenConfig at);
+
+// "127.0.0.1:8081", "unix:/path": where a client reaches it, as ReachedAt says. Empty: it is off.
 std::string ManagementPlace(const AdminConfig& config);
 
 }  // namespace ub

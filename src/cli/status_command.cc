@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 
@@ -66,11 +65,6 @@ std::string BackendLine(const Json& backend, size_t width, bool color) {
                      Number(backend, "p99_response_time_ms"));
 }
 
-void Print(std::string_view text) {
-  (void)fwrite(text.data(), 1, text.size(), stdout);
-  (void)fflush(stdout);
-}
-
 // A line cut or a longer one before it leaves nothing behind on the screen.
 std::string InPlace(const std::string& table) {
   std::string out = "\033[H";
@@ -124,31 +118,28 @@ Result<std::vector<std::string>> DiffRunning(const Config& config) {
 int RunStatus(const AdminConfig& config, bool watch) {
   const bool terminal = isatty(STDOUT_FILENO) != 0;
   const bool color = terminal && getenv("NO_COLOR") == nullptr;
+  const bool in_place = watch && terminal;
   if (watch) {
     struct sigaction action {};
     action.sa_handler = OnInterrupt;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
-    if (terminal) Print("\033[2J\033[?25l");
   }
-  int status = 0;
+  if (in_place && WriteOut("\033[2J\033[?25l", 0) != 0) return 1;
   do {
     const Result<ManagementReply> reply = AskManagement(config, "/metrics");
     const std::string table = reply && reply->status == 200 ? StatusTable(reply->body, color) : std::string();
-    if (!table.empty()) {
-      Print(watch && terminal ? InPlace(table) : table + (watch ? "\n" : ""));
-    } else {
-      status = 1;
-      if (watch && terminal) Print("\033[?25h");
+    if (table.empty()) {
+      if (in_place) WriteOut("\033[?25h", 0);
       PrintErrors({reply ? ManagementPlace(config) + " does not answer as a management address does"
                          : reply.error().detail()});
-      return status;
+      return 1;
     }
+    if (WriteOut(in_place ? InPlace(table) : table + (watch ? "\n" : ""), 0) != 0) return 1;
     const timespec second{1, 0};
     if (watch) nanosleep(&second, nullptr);
-  } while (watch && interrupted == 0 && ferror(stdout) == 0);
-  if (watch && terminal) Print("\033[?25h\n");
-  return status;
+  } while (watch && interrupted == 0);
+  return in_place ? WriteOut("\033[?25h\n", 0) : 0;
 }
 
 }  // namespace ub

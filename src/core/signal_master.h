@@ -14,6 +14,9 @@
 
 namespace ub {
 
+// How long a reload may take, by default.
+inline constexpr uint64_t kReloadTimeoutMs = 15'000;
+
 enum class MasterSignal : uint8_t { kReload, kQuit, kStop, kReopen };
 
 // "reload", "quit", "stop", "reopen".
@@ -25,7 +28,7 @@ Result<MasterSignal> ParseMasterSignal(std::string_view name);
 // `warnings` gets what a reload that went well says all the same, such as which keys take a
 // restart.
 Status SignalMaster(const std::string& pid_file, MasterSignal signal,
-                    uint64_t reload_timeout_ms = 15'000,
+                    uint64_t reload_timeout_ms = kReloadTimeoutMs,
                     std::vector<std::string>* warnings = nullptr);
 
 }  // namespace ub

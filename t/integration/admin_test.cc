@@ -471,6 +471,21 @@ TEST_F(AdminTest, StatusPrintsATable) {
   EXPECT_TRUE(Contains(gone.err, "no instance answers at ")) << gone.err;
 }
 
+TEST_F(AdminTest, AStatusThatCannotBeWrittenIsAFailure) {
+  Start();
+  const TempDir dir;
+  for (const std::string command : {"status", "status --watch"}) {
+    const int status =
+        std::system(fmt::format("exec '{}' {} -c '{}' >/dev/full 2>'{}'", BinaryPath(), command,
+                                proxy_->config_path(), dir.Path("err"))
+                        .c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1) << command;
+    EXPECT_EQ(ReadFile(dir.Path("err")),
+              "ultrabalancer: cannot write to standard output: No space left on device\n")
+        << command;
+  }
+}
+
 TEST_F(AdminTest, StatusAsksAtAnIpv6AddressWithTheKey) {
   const uint16_t port = FreePort();
   config_.Set("admin", fmt::format("{{ listen_address: \"::1\", listen_port: {}, api_key: k }}", port));

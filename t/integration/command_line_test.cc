@@ -129,6 +129,8 @@ TEST(CommandLine, EveryPathEndsWithItsStatus) {
       {{"-t", "-b", "127.0.0.1:1", "-g", "workers=1"}, 0},
       {{"-t", "-b", "127.0.0.1:1", "--user", "no-such-user"}, 1},
       {{"demo", "-d"}, 2},
+      {{"demo", "-t"}, 2},
+      {{"demo", "-T"}, 2},
       {{"import"}, 2},
       {{"import", nginx}, 0},
       {{"import", nginx, "--from", "haproxy"}, 1},
@@ -277,6 +279,24 @@ TEST(CommandLine, DemoServesFromThreeBackends) {
     }
     return true;
   })) << "its backends leave with it";
+}
+
+// Its address is that of the configuration, which need not be one of flags.
+TEST(CommandLine, DemoSaysWhereItListens) {
+  const UniqueFd taken = ListenAt(Endpoint::V4(0), 1);  // so it ends by itself
+  const std::string at = fmt::format("127.0.0.1:{}", LocalPort(taken.get()));
+  const TempDir dir;
+  WriteFile(dir.Path("ub.yaml"), fmt::format("listen: [ \"{}\" ]\n", at));
+  for (const auto& where :
+       {std::vector<std::string>{"-c", dir.Path("ub.yaml")}, {"-g", "listen=" + at}}) {
+    std::vector<std::string> arguments{"demo", "-g", "admin.enabled=false", "--pid-file",
+                                       dir.Path("ub.pid")};
+    arguments.insert(arguments.end(), where.begin(), where.end());
+    const CommandResult result = RunBinary(arguments);
+    EXPECT_EQ(result.status, 1) << result.err;
+    EXPECT_TRUE(Contains(result.out, "Open http://" + at + "/ in a browser")) << result.out;
+    EXPECT_TRUE(Contains(result.err, "in use")) << result.err;
+  }
 }
 
 TEST(CommandLine, VersionAndHelp) {

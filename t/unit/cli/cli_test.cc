@@ -2,7 +2,19 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+
+#include "cli/dashboard_command.h"
+#include "cli/management_client.h"
 
 namespace ub {
 namespace {
@@ -78,6 +90,8 @@ TEST(CommandLine, WrongUsageIsStatusTwoAndOneLine) {
       {{"-b", "a:1", "--pool", "x"}, "--pool belongs to import"},
       {{"info", "-c", "x.yaml"}, "info takes no flags (remove --config)"},
       {{"demo", "x"}, "demo takes no arguments"},
+      {{"demo", "-t"}, "demo goes with neither -t nor -T (remove it)"},
+      {{"-T", "demo"}, "demo goes with neither -t nor -T (remove it)"},
       {{"demo", "-d"}, "demo runs in the foreground (remove -d)"},
       {{"demo", "-b", "a:1"}, "demo brings its own backends (remove -b)"},
       {{"-b", "a:1", "--diff"}, "--diff belongs to validate"},
@@ -158,17 +172,78 @@ TEST(CommandLine, LoadingTellsTheStatus) {
 }
 
 TEST(CommandLine, OutputThatCannotBeWrittenIsAFailure) {
-  const int full = open("/dev/full", O_WRONLY | O_CLOEXEC), saved = dup(STDOUT_FILENO);
-  ASSERT_TRUE(full >= 0 && saved >= 0);
-  dup2(full, STDOUT_FILENO);
-  testing::internal::CaptureStderr();
-  const std::optional<int> status = RunCommand(Parse({"example"}));
-  dup2(saved, STDOUT_FILENO);
-  close(full);
-  close(saved);
-  EXPECT_EQ(status, 1);
-  EXPECT_EQ(testing::internal::GetCapturedStderr(),
-            "ultrabalancer: cannot write to standard output: No space left on device\n");
+  AdminConfig by_unix;
+  by_unix.listen_address = "unix:/run/x";
+  const std::string directory = testing::TempDir() + "ub-cli-" + std::to_string(getpid());
+  const struct {
+    const char* name;
+    std::function<int()> run;
+  } kCases[] = {
+      {"example", [] { return RunCommand(Parse({"example"})).value_or(-1); }},
+      {"dashboard", [] { return RunDashboard(AdminConfig(), ""); }},
+      {"dashboard, unix", [&] { return RunDashboard(by_unix, ""); }},
+      {"dashboard --export", [&] { return RunDashboard(AdminConfig(), directory); }},
+  };
+  for (const auto& test : kCases) {
+    const int full = open("/dev/full", O_WRONLY | O_CLOEXEC), saved = dup(STDOUT_FILENO);
+    ASSERT_TRUE(full >= 0 && saved >= 0);
+    dup2(full, STDOUT_FILENO);
+    testing::internal::CaptureStderr();
+    const int status = test.run();
+    dup2(saved, STDOUT_FILENO);
+    close(full);
+    close(saved);
+    EXPECT_EQ(status, 1) << test.name;
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              "ultrabalancer: cannot write to standard output: No space left on device\n")
+        << test.name;
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// From now on write() to standard output takes no byte and is no error.
+void TakeNothing() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDOUT_FILENO, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{static_cast<uint16_t>(std::size(program)), program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0) {
+    _exit(3);
+  }
+}
+
+TEST(CommandLineDeathTest, OutputThatTakesNothingIsNoOlderCallsError) {
+  EXPECT_EXIT(
+      {
+        TakeNothing();
+        errno = ENOENT;
+        _exit(WriteOut("x", 0));
+      },
+      testing::ExitedWithCode(1),
+      "^ultrabalancer: cannot write to standard output: Input/output error\n$");
+}
+
+TEST(Management, AWildcardIsReachedAtTheLoopbackAddress) {
+  const struct {
+    const char* listen;
+    const char* place;
+  } kCases[] = {
+      {"127.0.0.1", "127.0.0.1:8081"}, {"0.0.0.0", "127.0.0.1:8081"},
+      {"10.1.1.1", "10.1.1.1:8081"},   {"::", "[::1]:8081"},
+      {"0::0", "[::1]:8081"},          {"fd00::1", "[fd00::1]:8081"},
+      {"unix:/run/x", "unix:/run/x"},
+  };
+  for (const auto& test : kCases) {
+    AdminConfig config;
+    config.listen_address = test.listen;
+    EXPECT_EQ(ManagementPlace(config), test.place);
+  }
 }
 
 }  // namespace

@@ -277,6 +277,84 @@ TEST(Import, WithoutTlsARedirectIsNoListener) {
   }
 }
 
+// Our [::] takes IPv6 alone, and theirs may take both.
+TEST(Import, ASocketOfBothFamiliesIsTwoListeners) {
+  const struct {
+    const char* from;
+    const char* binds;
+    const char* listen;
+  } kCases[] = {
+      {"haproxy", "bind [::]:80 v4v6", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind :::80 v4v6", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind [::]:80", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind [0:0::0]:80-81", "[::]:80, [::]:81, 0.0.0.0:80, 0.0.0.0:81"},
+      {"haproxy", "bind [::]:80 v4v6 v6only", "[::]:80"},
+      {"haproxy", "bind [::]:80 v4v6\n bind :80", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind [::1]:80 v4v6", "[::1]:80"},
+      {"haproxy", "bind [::]:80 v4v6 ssl crt /c.pem", "[::]:80 tls, 0.0.0.0:80 tls"},
+      {"haproxy", "bind ipv6@:80 v6only", "[::]:80"},
+      {"haproxy", "bind ipv6@*:80", "[::]:80, 0.0.0.0:80"},
+      {"haproxy", "bind ipv4@:80", "0.0.0.0:80"},
+      {"nginx", "listen [::]:80 ipv6only=off;", "[::]:80, 0.0.0.0:80"},
+      {"nginx", "listen [0::0] ipv6only=off;", "[::]:80, 0.0.0.0:80"},
+      {"nginx", "listen [::]:80 http2 ipv6only=off;", "[::]:80 h2c, 0.0.0.0:80 h2c"},
+      {"nginx", "listen [::]:80 ipv6only=off; listen 80 http2;", "[::]:80, 0.0.0.0:80 h2c"},
+      {"nginx", "listen [::]:80; listen [::1]:81 ipv6only=off;", "[::]:80, [::1]:81"},
+      // One server says it for all that listen there.
+      {"nginx", "listen [::]:80; } server { listen [::]:80 default_server ipv6only=off;",
+       "[::]:80, 0.0.0.0:80"},
+  };
+  for (const auto& test : kCases) {
+    const std::string binds = test.binds;
+    const ImportResult result =
+        Import("f",
+               test.from == std::string("nginx")
+                   ? "server { location / { proxy_pass http://1.1.1.1; } " + binds + " }\n"
+                   : "listen x\n mode http\n " + binds + "\n server s 1.1.1.1:80 check\n",
+               test.from);
+    ASSERT_TRUE(result.faults.empty()) << binds << ": " << result.faults[0];
+    ConfigProblems problems;
+    const ConfigNode root =
+        ParseConfigText(ConfigFormat::kYaml, result.yaml, "imported.yaml", &problems);
+    const BindResult bound = BindConfig(root, {});
+    EXPECT_TRUE(bound.problems.empty()) << result.yaml;
+    std::string listen;
+    for (const ListenConfig& at : bound.config.listen) {
+      listen += fmt::format("{}{}{}", listen.empty() ? "" : ", ", at.text, at.option());
+    }
+    EXPECT_EQ(listen, test.listen) << binds << "\n" << result.yaml;
+  }
+}
+
+// What is shown of a file's name is not what it is called.
+TEST(Import, PathsBeginAtTheFilesOwnDirectory) {
+  const fs::path directory =
+      fs::temp_directory_path() / fmt::format("ub-j\xc3\xbcrgen-{}", getpid());
+  fs::create_directories(directory / "conf.d");
+  std::ofstream(directory / "conf.d/a.conf") << "upstream a { server 10.1.2.3:80; }\n";
+  const std::string tls =
+      "server { listen 443 ssl; ssl_certificate a.pem; ssl_certificate_key a.key;"
+      " location / { proxy_pass http://a; } }\n";
+  const ImportResult plain =
+      Import((directory / "nginx.conf").string(), "include conf.d/a.conf;\n" + tls);
+  const ImportResult wild =
+      Import((directory / "nginx.conf").string(), "include conf.d/*.conf;\n" + tls);
+  fs::remove_all(directory);
+  for (const ImportResult* result : {&plain, &wild}) {
+    ASSERT_TRUE(result->faults.empty()) << result->faults[0];
+    EXPECT_NE(result->yaml.find("host: \"10.1.2.3\""), std::string::npos) << result->yaml;
+    EXPECT_NE(result->yaml.find(directory.string() + "/a.pem"), std::string::npos) << result->yaml;
+    EXPECT_EQ(result->yaml.find("there is no such file"), std::string::npos) << result->yaml;
+    EXPECT_TRUE(result->yaml.starts_with("# From ")) << result->yaml;
+    EXPECT_NE(result->yaml.find("ub-j\\xc3\\xbcrgen"), std::string::npos) << "in the comments";
+  }
+  // Nor is it cut.
+  const std::string deep = "/" + std::string(150, 'x') + "/" + std::string(150, 'y') + "/";
+  EXPECT_NE(
+      Import(deep + "n.conf", "upstream a { server 1.1.1.1; }\n" + tls).yaml.find(deep + "a.pem"),
+      std::string::npos);
+}
+
 TEST(Import, AnIncludeThatGoesInACircleIsAFault) {
   const fs::path file = fs::temp_directory_path() / fmt::format("ub-import-{}.conf", getpid());
   std::ofstream(file) << "include " << file.string() << ";\n";
