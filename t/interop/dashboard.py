@@ -129,11 +129,9 @@ def dashboard_drains_and_weighs(setup):
         check("drains" in browser.text("#message"), browser.text("#message"))
         browser.type(button, "\ue007")  # by the keyboard
         wait_for(lambda: ub.backend(0)["state"] == "up" and "up" in state(browser, ub, 0), "it takes requests again")
-        browser.clear(weight)
-        browser.type(weight, "0\ue007")
+        browser.replace(weight, "0\ue007")
         wait_for(lambda: "1 to 65535" in browser.text("#message"), "a weight of 0 is refused")
-        browser.clear(weight)
-        browser.type(weight, "7\ue007")
+        browser.replace(weight, "7\ue007")
         wait_for(lambda: ub.backend(0)["weight"] == 7, "the weight is changed")
         nothing_was_wrong(browser, ub)
 
