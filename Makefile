@@ -123,18 +123,18 @@ $(1)/prefix.h: $(srcdir)/build/prefix.h
 $(1)/prefix.h.gch: $(1)/prefix.h $(2)
 	$$(call say,HEADERS,$$@)$(3) -x c++-header -o $$@ $$<
 endef
-prefix = $(if $(2),$(1)/prefix.h.gch)
-with_prefix = $(if $(2),-include $(1)/prefix.h)
+headers = $(if $(2),$(1)/prefix.h.gch)
+with_headers = $(if $(2),-include $(1)/prefix.h)
 $(eval $(call precompile,$(O)/pch,$(O)/compile.flags,$$(compile) $$(profile_use)))
 $(eval $(call precompile,$(O)/pch/t,$(O)/test_compile.flags,$$(test_compile) -DUB_TEST_PREFIX))
 
-$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h $(profile) $(call prefix,$(O)/pch,$(precompiled))
+$(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h $(profile) $(call headers,$(O)/pch,$(precompiled))
 	@mkdir -p $(@D)
-	$(call say,CXX,$*)$(compile) $(profile_use) $(call with_prefix,$(O)/pch,$(precompiled)) -MMD -MP -c -o $@ $<
+	$(call say,CXX,$*)$(compile) $(profile_use) $(call with_headers,$(O)/pch,$(precompiled)) -MMD -MP -c -o $@ $<
 
-$(O)/t/%_test.o: $(srcdir)/t/%_test.cc $(O)/test_compile.flags $(O)/build_config.h $(call prefix,$(O)/pch/t,$(PRECOMPILED))
+$(O)/t/%_test.o: $(srcdir)/t/%_test.cc $(O)/test_compile.flags $(O)/build_config.h $(call headers,$(O)/pch/t,$(PRECOMPILED))
 	@mkdir -p $(@D)
-	$(call say,CXX,t/$*_test)$(test_compile) $(call with_prefix,$(O)/pch/t,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
+	$(call say,CXX,t/$*_test)$(test_compile) $(call with_headers,$(O)/pch/t,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
 
 $(O)/t/%.o: $(srcdir)/t/%.cc $(O)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
@@ -260,9 +260,9 @@ $(eval $(call stamp,$(F)/link.flags,$$(lib_sources) $$(fuzz_sources)))
 
 $(eval $(call precompile,$(F)/pch,$(F)/compile.flags,$$(fuzz_compile)))
 
-$(F)/src/%.o: $(srcdir)/src/%.cc $(F)/compile.flags $(O)/build_config.h $(call prefix,$(F)/pch,$(PRECOMPILED))
+$(F)/src/%.o: $(srcdir)/src/%.cc $(F)/compile.flags $(O)/build_config.h $(call headers,$(F)/pch,$(PRECOMPILED))
 	@mkdir -p $(@D)
-	$(call say,FUZZCXX,$*)$(fuzz_compile) $(call with_prefix,$(F)/pch,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
+	$(call say,FUZZCXX,$*)$(fuzz_compile) $(call with_headers,$(F)/pch,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
 
 $(F)/t/%.o: $(srcdir)/t/%.cc $(F)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
