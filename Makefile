@@ -53,9 +53,9 @@ maps := $(if $(optimised),-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(srcd
 cxxflags = -std=c++20 $(maps) $(warnings) $(UB_HARDENING) $(UB_SANITIZE_FLAGS) $(UB_MODE_FLAGS) -pthread $(CXXFLAGS)
 compile = $(CXX) $(cppflags) $(cxxflags)
 # A test is compiled to be run once: not optimised and without the undefined-behaviour sanitizer in its own code, each of
-# which halves its build. What helps tests (load, clients, backends) is compiled like the program.
+# which halves its build. What helps tests (load, clients, backends) is optimised a little.
 test_compile = $(CXX) $(includes) -I$(srcdir)/t $(UB_LIB_CFLAGS) $(UB_TEST_CFLAGS) $(UB_DEFINES) $(CPPFLAGS) $(cxxflags) -U_FORTIFY_SOURCE \
-	$(if $(optimised),-O0 -g1) $(if $(findstring undefined,$(UB_SANITIZERS)),-fno-sanitize=undefined)
+	-DUB_TEST_PREFIX $(if $(optimised),-O$(1) -g1) $(if $(findstring undefined,$(UB_SANITIZERS)),-fno-sanitize=undefined)
 link = $(CXX) $(cxxflags) $(UB_HARDENING_LDFLAGS) $(LDFLAGS)
 # No name of jemalloc's is called, so a linker that drops unused libraries must be told to keep it.
 jemalloc = $(if $(strip $(JEMALLOC_LIBS)),-Wl$(comma)--push-state$(comma)--no-as-needed $(JEMALLOC_LIBS) -Wl$(comma)--pop-state)
@@ -107,7 +107,7 @@ $(1): FORCE
 	@printf '%s\n' '$$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$$(subst ','\'',$(2))' > $$@
 endef
 $(eval $(call stamp,$(O)/compile.flags,$$(compile) $$(profile_use)))
-$(eval $(call stamp,$(O)/test_compile.flags,$$(test_compile)))
+$(foreach level,0 1,$(eval $(call stamp,$(O)/test_compile.$(level).flags,$$(call test_compile,$(level)))))
 $(eval $(call stamp,$(O)/link.flags,$$(link) $$(libs) $$(lib_sources) $$(main_sources)))
 $(eval $(call stamp,$(O)/test.flags,$$(link) $$(libs) $$(UB_TEST_CFLAGS) $$(UB_TEST_LIBS) \
 	$$(lib_sources) $$(support_sources) $$(unit_sources) $$(integration_sources) $$(bench_sources)))
@@ -124,21 +124,25 @@ $(1)/prefix.h.gch: $(1)/prefix.h $(2)
 	$$(call say,HEADERS,$$@)$(3) -x c++-header -o $$@ $$<
 endef
 headers = $(if $(2),$(1)/prefix.h.gch)
-with_headers = $(if $(2),-include $(1)/prefix.h)
+with_headers = $(if $(2),-Winvalid-pch -include $(1)/prefix.h)
 $(eval $(call precompile,$(O)/pch,$(O)/compile.flags,$$(compile) $$(profile_use)))
-$(eval $(call precompile,$(O)/pch/t,$(O)/test_compile.flags,$$(test_compile) -DUB_TEST_PREFIX))
+$(foreach level,0 1,$(eval $(call precompile,$(O)/pch/$(level),$(O)/test_compile.$(level).flags,$$(call test_compile,$(level)))))
 
 $(O)/src/%.o: $(srcdir)/src/%.cc $(O)/compile.flags $(O)/build_config.h $(profile) $(call headers,$(O)/pch,$(precompiled))
 	@mkdir -p $(@D)
 	$(call say,CXX,$*)$(compile) $(profile_use) $(call with_headers,$(O)/pch,$(precompiled)) -MMD -MP -c -o $@ $<
 
-$(O)/t/%_test.o: $(srcdir)/t/%_test.cc $(O)/test_compile.flags $(O)/build_config.h $(call headers,$(O)/pch/t,$(PRECOMPILED))
-	@mkdir -p $(@D)
-	$(call say,CXX,t/$*_test)$(test_compile) $(call with_headers,$(O)/pch/t,$(PRECOMPILED)) -MMD -MP -c -o $@ $<
+define test_rule
+$(O)/t/$(1).o: $(srcdir)/t/$(1).cc $(O)/test_compile.$(2).flags $(O)/build_config.h $(call headers,$(O)/pch/$(2),$(PRECOMPILED))
+	@mkdir -p $$(@D)
+	$$(call say,CXX,t/$$(@:$(O)/t/%.o=%))$$(call test_compile,$(2)) $(call with_headers,$(O)/pch/$(2),$(PRECOMPILED)) -MMD -MP -c -o $$@ $$<
+endef
+$(eval $(call test_rule,%_test,0))
+$(eval $(call test_rule,%,1))
 
-$(O)/t/%.o: $(srcdir)/t/%.cc $(O)/compile.flags $(O)/build_config.h
+$(O)/t/bench/%.o: $(srcdir)/t/bench/%.cc $(O)/compile.flags $(O)/build_config.h
 	@mkdir -p $(@D)
-	$(call say,CXX,t/$*)$(compile) $(UB_TEST_CFLAGS) $(BENCHMARK_CFLAGS) -I$(srcdir)/t -MMD -MP -c -o $@ $<
+	$(call say,CXX,t/bench/$*)$(compile) $(BENCHMARK_CFLAGS) -I$(srcdir)/t -MMD -MP -c -o $@ $<
 
 $(O)/build_config.h: $(O)/config.mk
 	@test -f $@ || ./config.status $@

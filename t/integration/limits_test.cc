@@ -126,15 +126,20 @@ TEST(Pool, BackendRestartUnderIdleConnectionsCostsNoGet) {
   }
 }
 
+// A request stays until all places are taken, so that a limit that leaks is seen to leak: the first ones for as long as it
+// takes, those after them for a moment.
+void StayUntilContended(FakeBackend& backend, uint64_t places, Millis moment) {
+  const bool first = backend.peak() < places;
+  WaitFor([&] { return backend.concurrent() >= places || backend.stopping() || (first && backend.peak() >= places); },
+          first ? kLimit : moment);
+}
+
 TEST(Limits, MaxConnectionsOfABackendIsExactOverAllWorkers) {
   constexpr uint64_t kLimitPerBackend = 7;
   FakeBackend::Options options;
   options.record = false;
   options.handler = [](Exchange& exchange) {
-    // Stay until the place is contended, so that a limit that leaks is seen to leak.
-    FakeBackend& backend = exchange.backend();
-    WaitFor([&] { return backend.concurrent() >= kLimitPerBackend || backend.stopping(); },
-            Millis(3));
+    StayUntilContended(exchange.backend(), kLimitPerBackend, Millis(3));
     FakeBackend::Serve(exchange);
   };
   const FakeBackend a(options), b(options);
@@ -168,8 +173,7 @@ TEST(Limits, TenConnectionsUnderTwoHundredClients) {
     FakeBackend::Options options;
     options.record = false;
     options.handler = [](Exchange& exchange) {
-      FakeBackend& backend = exchange.backend();
-      WaitFor([&] { return backend.concurrent() >= kPlaces || backend.stopping(); }, Millis(20));
+      StayUntilContended(exchange.backend(), kPlaces, Millis(20));
       FakeBackend::Serve(exchange);
     };
     const FakeBackend backend(options);

@@ -28,10 +28,11 @@ def serve(port, state_path):
 
     def slow(_, context):
         gone = futures.Future()
-        context.add_callback(lambda: gone.set_result(True))
+        if not context.add_callback(lambda: gone.set_result(True)):
+            gone.set_result(True)
+        open(state_path + ".begun", "a").close()
         gone.result(60)
-        with open(state_path + ".gone", "a") as out:
-            out.write("gone\n")
+        open(state_path + ".gone", "a").close()
         return b""
 
     def health(_, context):
@@ -100,6 +101,9 @@ class Server:
             out.write(state)
         os.rename(self.state + ".new", self.state)
 
+    def begun(self):
+        return os.path.exists(self.state + ".begun")
+
     def gone(self):
         return os.path.exists(self.state + ".gone")
 
@@ -146,12 +150,13 @@ def grpc_errors_deadlines_and_cancellation(setup):
         code, _ = status_of(lambda: channel.unary_unary("/t.S/None")(b"", timeout=limit()))
         check(code == grpc.StatusCode.UNIMPLEMENTED, code)
         slow = channel.unary_unary("/t.S/Slow")
-        code, _ = status_of(lambda: slow(b"", timeout=0.3))
+        code, _ = status_of(lambda: slow(b"", timeout=limit() / 20))
         check(code == grpc.StatusCode.DEADLINE_EXCEEDED, code)
         wait_for(server.gone, "the server sees the deadline")
+        os.unlink(server.state + ".begun")
         os.unlink(server.state + ".gone")
         call = slow.future(b"", timeout=limit())
-        channel.unary_unary("/t.S/Unary")(b"", timeout=limit())  # the one before has been sent
+        wait_for(server.begun, "the server has the call")
         call.cancel()
         check(call.code() == grpc.StatusCode.CANCELLED, call.code())
         wait_for(server.gone, "the server sees the cancellation")
