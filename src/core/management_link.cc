@@ -16,8 +16,7 @@ namespace ub {
 
 namespace {
 
-constexpr size_t kMaxStateBytes = 64u << 20;
-
+constexpr size_t kMaxStateBytes = 64u << 20;  // what RuntimeState reads, too
 constexpr uint32_t kMaxSockets = 16;
 // A handed-over head may be as long as limits.header_bytes, and some may wait for the controller.
 constexpr int kHandoverBytes = 4 << 20;
