@@ -138,6 +138,9 @@ std::string TakeCommand(const Arguments& arguments, CliAction* action) {
     return {};
   }
   if (!words.empty()) return fmt::format("{} takes no arguments", arguments.command);
+  if (action->kind != CliAction::Kind::kRun) {
+    return fmt::format("{} goes with neither -t nor -T (remove it)", arguments.command);
+  }
   if (arguments.command == "status") {
     action->kind = CliAction::Kind::kStatus;
     action->watch = arguments.watch;
@@ -148,8 +151,6 @@ std::string TakeCommand(const Arguments& arguments, CliAction* action) {
   }
   if (arguments.command == "demo") {
     action->demo = true;
-    if (action->kind != CliAction::Kind::kRun)
-      return "demo goes with neither -t nor -T (remove it)";
     if (action->daemon) return "demo runs in the foreground (remove -d)";
     for (const ConfigFlag& flag : action->source.flags) {
       if (flag.path == "backends") return "demo brings its own backends (remove -b)";

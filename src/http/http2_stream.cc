@@ -24,6 +24,8 @@ Status ClientStatus(StatusCode code, std::string detail) {
   return Status(code, StatusSource::kClient, std::move(detail));
 }
 
+bool IsWebSocketAccept(const HeaderField& field) { return EqualsIgnoreCase(field.name, "sec-websocket-accept"); }
+
 }  // namespace
 
 Http2Stream::Http2Stream(WorkerContext* context)
@@ -228,11 +230,18 @@ void Http2Stream::SendBody(std::string_view data, bool end, std::string_view tra
   server_->FlushSoon();
 }
 
+// The client of an extended CONNECT sent no key: what a browser would check, whether the backend speaks WebSocket at all and
+// answers this request (RFC 6455 section 4.1), is left to us.
+bool Http2Stream::TakesSwitch(const ResponseHead& head) const {
+  const auto accept = std::find_if(head.headers.begin(), head.headers.end(), IsWebSocketAccept);
+  return accept != head.headers.end() && accept->value == WebSocketAccept(request_.key());
+}
+
 // RFC 8441 section 5.
 void Http2Stream::SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) {
   head_sent_ = tunnel_ = true;
   head->status = 200;
-  std::erase_if(head->headers, [](const HeaderField& field) { return EqualsIgnoreCase(field.name, "sec-websocket-accept"); });
+  std::erase_if(head->headers, IsWebSocketAccept);
   Http2Fields& fields = server_->fields_;
   fields.Clear();
   fields.AddResponse(head, request_id, context_->config->forwarded.via, Hsts());

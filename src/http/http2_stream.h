@@ -49,6 +49,7 @@ class Http2Stream final : public ServerStream, public CodecStream {
   void SendInterim(ResponseHead* head) override;
   void SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) override;
   void SendBody(std::string_view data, bool end, std::string_view trailers) override;
+  bool TakesSwitch(const ResponseHead& head) const override;
   void SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) override;
   size_t SendError(ErrorPage page) override;
   bool congested() const override;

@@ -25,10 +25,15 @@ void ProxySession::OfferUpgrade(RequestHead* head) {
 }
 
 void ProxySession::OnUpgrade(ResponseHead* head, std::string_view data) {
+  const char* wrong = nullptr;
   if (!SwitchesTo(head->headers, upgrade_)) {
+    wrong = "switched to a protocol that was not asked for";
+  } else if (!stream_->TakesSwitch(*head)) {
+    wrong = "its Sec-WebSocket-Accept does not answer the request";
+  }
+  if (wrong != nullptr) {
     attempt_->End();
-    OnAttemptFailed(TryFailure::kBadResponse, Status(StatusCode::kProtocol, StatusSource::kBackend,
-                                                     "switched to a protocol that was not asked for"));
+    OnAttemptFailed(TryFailure::kBadResponse, Status(StatusCode::kProtocol, StatusSource::kBackend, wrong));
     return;
   }
   const uint64_t now = context_->loop->now_ns();

@@ -45,6 +45,9 @@ class ServerStream {
   virtual void SendHead(ResponseHead* head, std::string_view request_id, std::string_view data, bool end) = 0;
   // In a tunnel: what the backend says, and that it has ended its direction.
   virtual void SendBody(std::string_view data, bool end, std::string_view trailers) = 0;
+  // Whether its client would have asked for this 101; false where the stream asked in its client's place and the answer
+  // does not fit.
+  virtual bool TakesSwitch(const ResponseHead&) const { return true; }
   // In place of SendHead: the backend has switched protocols (RFC 9110 section 7.8). `head` is its 101, `data` what came
   // with it. From here on the stream is a tunnel, each direction with an end of its own, until Finish.
   virtual void SwitchProtocols(ResponseHead* head, std::string_view request_id, std::string_view data) = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "client.h"
+#include "event/tls_digest.h"
 #include "h2_backend.h"
 #include "proxy.h"
 
@@ -105,8 +106,9 @@ Fields Connect() {
 
 // Takes a 101 and sends back what comes.
 void EchoTunnel(Exchange& exchange) {
-  exchange.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n"
-                "Sec-WebSocket-Protocol: chat\r\n\r\nhello");
+  exchange.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " +
+                WebSocketAccept(exchange.request.Value("Sec-WebSocket-Key")) +
+                "\r\nSec-WebSocket-Protocol: chat\r\n\r\nhello");
   std::string got;
   while (exchange.socket().Receive(&got) == Io::kOk) {
     exchange.socket().Send(got);
@@ -154,6 +156,22 @@ TEST(H2Connect, WhatIsNoTunnelIsNotCalledOne) {
   EXPECT_EQ(client.Wait(client.Begin(other, false)).status, 501);
   EXPECT_EQ(client.Wait(client.Begin({{":method", "CONNECT"}, {":authority", "a:1"}}, false)).status, 405);
   EXPECT_TRUE(proxy.WaitIdle());
+}
+
+// The client cannot check it: it sent no key.
+TEST(H2Connect, A101ThatDoesNotAnswerTheKeyIsRefused) {
+  for (const std::string accept : {"", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "Sec-WebSocket-Accept:\r\n"}) {
+    FakeBackend backend([&](Exchange& exchange) {
+      exchange.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" + accept + "\r\nhello");
+      EXPECT_TRUE(exchange.PeerGone());
+    });
+    Proxy proxy(Config().Backend(backend));
+    ASSERT_TRUE(proxy.Start());
+    H2Client client(proxy.endpoint());
+    EXPECT_EQ(client.Wait(client.Begin(Connect(), false)).status, 502) << accept;
+    EXPECT_TRUE(proxy.WaitIdle());
+    EXPECT_TRUE(Contains(proxy.Log(), "its Sec-WebSocket-Accept does not answer the request")) << proxy.Log();
+  }
 }
 
 H2Backend::Connection EchoStreams() {

@@ -91,6 +91,8 @@ TEST(CommandLine, WrongUsageIsStatusTwoAndOneLine) {
       {{"info", "-c", "x.yaml"}, "info takes no flags (remove --config)"},
       {{"demo", "x"}, "demo takes no arguments"},
       {{"demo", "-t"}, "demo goes with neither -t nor -T (remove it)"},
+      {{"status", "-t"}, "status goes with neither -t nor -T (remove it)"},
+      {{"dashboard", "-T"}, "dashboard goes with neither -t nor -T (remove it)"},
       {{"-T", "demo"}, "demo goes with neither -t nor -T (remove it)"},
       {{"demo", "-d"}, "demo runs in the foreground (remove -d)"},
       {{"demo", "-b", "a:1"}, "demo brings its own backends (remove -b)"},
