@@ -389,7 +389,6 @@ void Master::RebalanceOwners() {
     }
   }
   if (!changed) return;
-  shm_->header().owner_version.fetch_add(1);
   SendToWorkers([] {
     Message message;
     message.type = MessageType::kOwners;

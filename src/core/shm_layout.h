@@ -16,7 +16,7 @@
 namespace ub {
 
 inline constexpr uint64_t kShmMagic = 0x4c41424152544c55;  // "ULTRABAL"
-inline constexpr uint32_t kShmLayoutVersion = 7;
+inline constexpr uint32_t kShmLayoutVersion = 8;
 inline constexpr size_t kCacheLine = 64;
 inline constexpr uint32_t kNoRow = UINT32_MAX;
 // As owner of a listening socket: every worker accepts from it (unix sockets, sockets passed in).
@@ -57,8 +57,6 @@ struct alignas(kCacheLine) ShmHeader {
   std::atomic<uint32_t> backend_high_water;
   // Rows at or above this index were never used.
   std::atomic<uint32_t> row_high_water;
-  // Bumped by the master after each change of the socket ownership table.
-  std::atomic<uint64_t> owner_version;
   // Newest configuration that the master handed out.
   std::atomic<uint64_t> config_generation;
   // Set with the first client address that was counted: without it the gauges need no zeroing.
@@ -84,7 +82,6 @@ struct alignas(kCacheLine) ProcessRow {
   std::atomic<uint32_t> worker_id;
   std::atomic<uint64_t> table_ack;   // the table version that this process works by
   std::atomic<uint64_t> config_ack;  // the configuration generation that it works by
-  std::atomic<uint64_t> owner_ack;   // the owner version that it follows
   // Gauges, zeroed by the master when the process is gone: client connections open in it, and requests that wait in it for
   // a place at a backend.
   alignas(kCacheLine) std::atomic<uint32_t> connections;
@@ -146,7 +143,6 @@ struct alignas(kCacheLine) BackendSlot {
   std::atomic<uint64_t> breaker;  // packed: state, epoch, deadline; see circuit_breaker
   std::atomic<uint64_t> breaker_counts;
   std::atomic<uint64_t> ewma;  // packed: response time, stamp; see fastest_response
-  std::atomic<uint64_t> last_used;
   // Written before `state` becomes kActive, constant for the slot's generation.
   alignas(kCacheLine) unsigned char address[kSlotAddressBytes];  // a sockaddr
   uint32_t address_bytes;

@@ -249,7 +249,6 @@ uint32_t ShmSegment::TakeRow(ChildKind kind, uint32_t worker_id) {
     row(r).worker_id.store(worker_id);
     row(r).table_ack.store(0);
     row(r).config_ack.store(0);
-    row(r).owner_ack.store(0);
     // The bound first, then the bit: whoever sees the bit scans far enough. Both before the fork,
     // hence before the row's first increment, which is what the reservation primitive needs: a sum
     // that misses the bit was taken before anything could be counted here.

@@ -313,7 +313,6 @@ void Worker::Acknowledge(std::string error) {
 }
 
 void Worker::FollowOwners() {
-  const uint64_t version = child_->shm->header().owner_version.load(std::memory_order_acquire);
   for (ListenSocket& socket : child_->sockets->sockets()) {
     // A socket for TLS may be here before the certificates that come with the configuration.
     const bool usable = !socket.tls || context_.tls != nullptr;
@@ -335,7 +334,6 @@ void Worker::FollowOwners() {
       at->listener->set_protocols(socket.tls, socket.h2c);
     }
   }
-  context_.counters->owner_ack.store(version, std::memory_order_release);
 }
 
 void Worker::RemoveSockets(const Message& message) {

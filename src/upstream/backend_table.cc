@@ -145,7 +145,6 @@ void BackendTable::Fill(uint32_t b, uint32_t pool, const BackendSpec& spec) {
   slot.breaker.store(0, kRelaxed);
   slot.breaker_counts.store(0, kRelaxed);
   slot.ewma.store(0, kRelaxed);
-  slot.last_used.store(0, kRelaxed);
   std::memset(slot.address, 0, sizeof(slot.address));
   std::memcpy(slot.address, &spec.address, spec.bytes);
   slot.address_bytes = spec.bytes;
