@@ -273,7 +273,7 @@ $(F)/t/%.o: $(srcdir)/t/%.cc $(F)/compile.flags $(O)/build_config.h
 	$(call say,FUZZCXX,t/$*)$(fuzz_compile) -I$(srcdir)/t -MMD -MP -c -o $@ $<
 
 # Left out is what no target can reach: the master and its files, the controller, what answers at the management address.
-fuzz_lib_sources := $(filter-out $(addprefix $(srcdir)/src/,$(addsuffix .cc,$(addprefix core/,atomic_file channel child_process \
+fuzz_lib_sources := $(filter-out $(addprefix $(srcdir)/src/,$(addsuffix .cc,$(addprefix core/,channel child_process \
 	daemon inheritance listen_sockets log_files management_link outbox pid_file privileges process_title reload_status \
 	service_manager signal_master signals socket_owners syscall_filter) \
 	http/admin_api http/config_json http/dashboard http/worker upstream/controller upstream/controller_changes \

@@ -1,12 +1,14 @@
 #include "core/atomic_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 
+#include "core/config_text.h"
 #include "core/unique_fd.h"
 
 namespace ub {
@@ -46,18 +48,19 @@ Result<std::string> ReadSmallFile(const std::string& path, size_t max_bytes) {
     const int error = errno;
     const StatusCode code = error == ENOENT ? StatusCode::kNotFound : StatusCode::kSystem;
     return Fail(Status(code, StatusSource::kSystem,
-                       Status::System("cannot read " + path, error).detail()));
+                       Status::System("cannot read " + Printable(path, 200), error).detail()));
   }
   std::string text;
   char bytes[16384];
   for (;;) {
     const ssize_t n = read(fd.get(), bytes, sizeof bytes);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Fail(Status::System("cannot read " + path, errno));
+    if (n < 0) return Fail(Status::System("cannot read " + Printable(path, 200), errno));
     if (n == 0) return text;
     text.append(bytes, static_cast<size_t>(n));
     if (text.size() > max_bytes) {
-      return Fail(Status(StatusCode::kTooLarge, StatusSource::kSystem, path + " is too long"));
+      return Fail(Status(StatusCode::kTooLarge, StatusSource::kSystem,
+                         fmt::format("{} is too large (at most {} bytes)", Printable(path, 200), max_bytes)));
     }
   }
 }

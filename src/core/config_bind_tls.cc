@@ -1,16 +1,13 @@
 #include "core/config_bind_tls.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <utility>
 
+#include "core/atomic_file.h"
 #include "core/config_bind_value.h"
 #include "core/config_text.h"
-#include "core/unique_fd.h"
 
 namespace ub {
 namespace {
@@ -124,24 +121,13 @@ const SourcePosition& PositionOf(const ConfigNode& root, std::string_view path) 
 
 // The file's text; empty and *wrong where it cannot be had.
 std::string ReadFile(const std::string& path, std::string* wrong) {
-  // Non-blocking, so that a FIFO nobody writes to cannot hang the start.
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  std::string text(kMaxFile + 1, '\0');
-  size_t size = 0;
-  ssize_t got = fd.valid() ? 1 : -1;
-  while (got > 0 && size < text.size()) {
-    got = read(fd.get(), text.data() + size, text.size() - size);
-    if (got > 0) size += static_cast<size_t>(got);
-  }
-  if (got < 0) {
-    *wrong = fmt::format("cannot read {}: {}", Printable(path, 200), std::strerror(errno));
-  } else if (size == text.size()) {
-    *wrong = fmt::format("{} is too large (at most {} bytes)", Printable(path, 200), kMaxFile);
-  } else if (size == 0) {
+  Result<std::string> text = ReadSmallFile(path, kMaxFile);
+  if (!text) {
+    *wrong = text.error().detail();
+  } else if (text->empty()) {
     *wrong = fmt::format("{} is empty", Printable(path, 200));
   }
-  text.resize(wrong->empty() ? size : 0);
-  return text;
+  return text ? std::move(*text) : std::string();
 }
 
 std::string ReadSecret(const std::string& from, const EnvironmentMap* environment,

@@ -3,20 +3,18 @@
 
 #include "core/config_bind_value.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "core/atomic_file.h"
 #include "core/config_text.h"
-#include "core/unique_fd.h"
 
 namespace ub {
 namespace {
+
+constexpr size_t kMaxSecretBytes = 4096;
 
 std::string Range(const ConfigKey& key) {
   if (key.type == KeyType::kSize)
@@ -165,25 +163,12 @@ void ValueBinder::BindPath() {
 
 bool ValueBinder::ReadSecretFile(std::string path) {
   if (!path.starts_with('/') && !options_.directory.empty()) path = options_.directory + "/" + path;
-  // Non-blocking, so that a FIFO nobody writes to cannot hang the start.
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  std::string text(4097, '\0');
-  size_t size = 0;
-  ssize_t got = fd.valid() ? 1 : -1;
-  while (got > 0 && size < text.size()) {
-    got = read(fd.get(), text.data() + size, text.size() - size);
-    if (got > 0) size += static_cast<size_t>(got);
-  }
-  if (got < 0) {
-    Problem(fmt::format("cannot read {}: {}", Printable(path), std::strerror(errno)));
+  const Result<std::string> text = ReadSmallFile(path, kMaxSecretBytes);
+  if (!text) {
+    Problem(text.error().detail());
     return false;
   }
-  if (size == text.size()) {
-    Problem(fmt::format("{} is too large (at most 4096 bytes)", Printable(path)));
-    return false;
-  }
-  text.resize(size);
-  *Text() = std::string(TrimSpaces(text));
+  *Text() = std::string(TrimSpaces(*text));
   return true;
 }
 

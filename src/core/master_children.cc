@@ -185,7 +185,9 @@ void Master::OnDeath(const Child& dead, int wait_status) {
   shm_->ReleaseRow(dead.row);
   const std::string name = NameOf(dead.kind, dead.worker_id);
   const bool leaving = phase_ == Phase::kQuitting || phase_ == Phase::kStopping;
-  const bool expected = (leaving || dead.draining || dead.resumed != 0) && WIFEXITED(wait_status);
+  // In a stop the master kills who is late.
+  const bool killed_late = phase_ == Phase::kStopping && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+  const bool expected = ((leaving || dead.draining || dead.resumed != 0) && WIFEXITED(wait_status)) || killed_late;
   Log(expected ? LogLevel::kInfo : LogLevel::kError, "{} (pid {}) {}", name, dead.pid, HowItDied(wait_status));
   // Also while a quit empties the queues.
   if (!leaving || quit_close_at_ms_ != 0) RebalanceOwners();

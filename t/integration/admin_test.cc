@@ -80,7 +80,8 @@ TEST_F(AdminTest, AddedBackendsAreUsedByTheNextRequestOfEveryWorker) {
     for (int i = 0; i < 12; ++i) ASSERT_EQ(FetchOnce(proxy_->endpoint()).status, 200);
     EXPECT_EQ(c_.requests(), after) << round;
   }
-  EXPECT_EQ(Listed(), (std::set<std::string>{At(a_), At(b_)}));
+  // It goes when the worker of its last answer has counted that.
+  EXPECT_TRUE(WaitFor([&] { return Listed() == std::set<std::string>{At(a_), At(b_)}; }));
   EXPECT_TRUE(Contains(proxy_->Log(), fmt::format("admin: backend {} added", At(c_)))) << proxy_->Log();
   EXPECT_TRUE(Contains(proxy_->Log(), "(by 127.0.0.1)"));
 }
@@ -458,6 +459,7 @@ TEST_F(AdminTest, AMainPortThatCanBeReachedFromOutsideNeedsAKey) {
 TEST_F(AdminTest, StatusPrintsATable) {
   Start();
   for (int i = 0; i < 4; ++i) ASSERT_EQ(FetchOnce(proxy_->endpoint()).status, 200);
+  ASSERT_TRUE(WaitFor([&] { return proxy_->Total(&ProcessRow::requests) == 4; }));
   ASSERT_EQ(management_->Change("POST", "/admin/backends/drain", At(b_)).status, 200);
   const CommandResult result = RunBinary({"status", "-c", proxy_->config_path()});
   EXPECT_EQ(result.status, 0) << result.err;

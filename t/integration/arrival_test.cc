@@ -119,6 +119,7 @@ TEST(ConnectionsPerClient, HoldOverAllWorkersAndOtherClientsAreServed) {
   // Nothing of a killed worker's count is left.
   for (const pid_t worker : proxy.Workers()) kill(worker, SIGKILL);
   clients.clear();
+  EXPECT_TRUE(WaitFor([&] { return proxy.Connections() == 0; })) << "the master has seen that they are gone";
   EXPECT_TRUE(proxy.WaitWorkers(2));
   for (int i = 0; i < 6; ++i) {
     clients.push_back(std::make_unique<Client>(proxy.endpoint(0)));

@@ -240,6 +240,7 @@ class Chaos : public testing::Test {
     }
     Note("upgrade");
     proxy_->Signal(SIGQUIT);
+    proxy_->WaitExit(Millis(40'000));  // its tunnels end by themselves
     proxy_->Follow(successor);
     proxy_->Remember();
     return proxy_->master() == successor && !Alive(old);

@@ -193,7 +193,7 @@ TEST(Failures, BackendThatStallsInTheBodyBreaksTheClientsConnection) {
     exchange.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegin");
     gone += exchange.PeerGone() ? 1 : 0;
   });
-  Proxy proxy(ConfigFile().Set("timeout", "{ request_ms: 300 }").Backend(backend));
+  Proxy proxy(ConfigFile().Set("timeout", "{ request_ms: 1000 }").Backend(backend));
   ASSERT_TRUE(proxy.Start());
   const Response response = FetchOnce(proxy.endpoint());
   EXPECT_EQ(response.status, 200);

@@ -45,7 +45,7 @@ TEST(H2Grpc, ADeadlineEndsTheRequestWithStatus4) {
   std::atomic<bool> reset{false};
   H2Backend backend([&](H2Client& peer) {
     const uint32_t stream = peer.NextRequest();
-    EXPECT_EQ(Value(peer.At(stream).fields, "grpc-timeout"), "100m");
+    EXPECT_EQ(Value(peer.At(stream).fields, "grpc-timeout"), "1S");
     while (!peer.At(stream).reset && peer.ReadFrame()) {
     }
     reset = peer.At(stream).reset == h2::kCancel;
@@ -54,7 +54,7 @@ TEST(H2Grpc, ADeadlineEndsTheRequestWithStatus4) {
   Proxy proxy(Config().Backend(backend.Yaml()));
   ASSERT_TRUE(proxy.Start());
   H2Client client(proxy.endpoint());
-  const H2Response& got = client.Wait(client.Begin(Grpc({{"grpc-timeout", "100m"}})));
+  const H2Response& got = client.Wait(client.Begin(Grpc({{"grpc-timeout", "1S"}})));
   EXPECT_EQ(got.Outcome(), "200");
   EXPECT_EQ(got.Value("grpc-status"), "4");
   EXPECT_TRUE(WaitFor([&] { return reset.load(); }));

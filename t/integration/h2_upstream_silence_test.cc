@@ -80,11 +80,12 @@ TEST(H2UpstreamSilence, ABodyThatNobodyTakesIsA504) {
     peer.SendFrame(h2::kWindowUpdate, 0, 0, h2::Number32(1 << 30));
     gate.Wait();
   }, H2Backend::Setting(4, 1 << 30));
-  Proxy proxy(Config(backend).Set("timeout", "{ request_ms: 500 }").Set("limits", "{ body_bytes: 0 }"));
+  Proxy proxy(Config(backend).Set("timeout", "{ request_ms: 1500 }").Set("limits", "{ body_bytes: 0 }"));
   ASSERT_TRUE(proxy.Start());
   Client client(proxy.endpoint());
+  const std::string body(100'000'000, 'x');
   client.Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
-  std::thread writer([&] { client.socket().Send(std::string(100'000'000, 'x')); });
+  std::thread writer([&] { client.socket().Send(body); });
   EXPECT_EQ(client.Read("POST").status, 504);
   // Another on that connection, whole in itself.
   H2Client other(proxy.endpoint());
@@ -124,6 +125,7 @@ TEST(H2UpstreamSilence, ATunnelThatTheBackendEndsAndResetsIsOver) {
     ASSERT_TRUE(proxy.Start());
     Socket client = Socket::Connect(proxy.endpoint());
     client.Send(kUpgrade);
+    EXPECT_TRUE(WaitFor([&] { return proxy.Total(&ProcessRow::requests) == 1; })) << whole;
     EXPECT_TRUE(proxy.WaitIdle()) << whole;
     EXPECT_TRUE(WaitFor([&] { return proxy.Connections() == 0; })) << whole;
   }

@@ -96,7 +96,7 @@ TEST(Harness, LoadIsAnsweredByAGoodServer) {
   EXPECT_EQ(report.failed, 0u) << report.Summary();
   EXPECT_EQ(report.closed, 0u) << report.Summary();
   EXPECT_EQ(report.sent, report.answered);
-  EXPECT_EQ(backend.accepted(), 8u);
+  EXPECT_TRUE(WaitFor([&] { return backend.accepted() == 8; }));
   EXPECT_EQ(once.repeated(), 0u);
 }
 
@@ -113,7 +113,7 @@ TEST(Harness, LoadNoticesWrongBodiesAndClosedConnections) {
   });
   LoadGenerator second(closing.endpoint(), {.connections = 2, .posts = false});
   second.Start();
-  EXPECT_TRUE(WaitFor([&] { return closing.requests() >= 8; }));
+  EXPECT_TRUE(WaitFor([&] { return closing.requests() >= 8 && closing.open() == 0; }));
   EXPECT_EQ(second.Stop().closed, 2u);
 }
 

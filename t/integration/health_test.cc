@@ -98,8 +98,10 @@ TEST(Health, ABackendThatDiesIsLeftOutAndTakenBack) {
   a.Start();
   EXPECT_TRUE(AwaitHealth(proxy, 0, HealthState::kUp));
   EXPECT_GE(Answers(proxy, 20)["a"], 5);
-  const std::string log = proxy.Log();
+  // The state is there a moment before its line.
   const std::string name = a.endpoint().Text();
+  EXPECT_TRUE(WaitFor([&] { return Contains(proxy.Log(), name + " is up (was recovering)"); }));
+  const std::string log = proxy.Log();
   for (const auto& [line, times] :
        std::map<std::string, size_t>{{"is up (was unknown): check passed", 1},
                                      {"is degraded (was up): ", 1},
@@ -156,8 +158,8 @@ TEST(Health, StatusOf500TakesItDownAndTheReasonIsLogged) {
   a.status = 500;
   EXPECT_TRUE(AwaitHealth(proxy, 0, HealthState::kDown));
   EXPECT_EQ(Answers(proxy, 10)["b"], 10) << "though it would serve";
-  EXPECT_EQ(CountLines(proxy.Log(), a->endpoint().Text() + " is down (was degraded): status 500"),
-            1u);
+  const std::string line = a->endpoint().Text() + " is down (was degraded): status 500";
+  EXPECT_TRUE(WaitFor([&] { return CountLines(proxy.Log(), line) == 1; }));
 }
 
 TEST(Health, TheCheckIsWhatTheConfigurationSays) {

@@ -179,7 +179,7 @@ TEST(Malformed, HeadThatTricklesInIsTimedAsAWhole) {
 
 TEST(Malformed, IdleConnectionIsClosedWithoutAWord) {
   const FakeBackend backend;
-  Proxy proxy(ConfigFile().Set("timeout", "{ idle_ms: 300 }").Backend(backend));
+  Proxy proxy(ConfigFile().Set("timeout", "{ idle_ms: 1000 }").Backend(backend));
   ASSERT_TRUE(proxy.Start());
   Client client(proxy.endpoint());
   EXPECT_EQ(client.Get().status, 200);

@@ -149,6 +149,8 @@ bool Proxy::WaitServing() {
   if (!Attached()) return false;
   WaitFor([&] { return gone() || Socket::Connect(endpoint(), Millis(1000)).valid(); });
   if (gone() || !WaitInForce(0) || !WaitConfiguredWorkers()) return false;
+  // It waits in a queue until a worker's loop turns. No failure: another balancer at the port may have taken it.
+  WaitFor([this] { return Total(&ProcessRow::accepted) > 0; }, Millis(1000));
   return WaitFor([this] { return Connections() == 0; });  // ours of a moment ago is gone again
 }
 

@@ -93,7 +93,7 @@ TEST(Queue, FirstComeFirstServed) {
 
 TEST(Queue, FullQueue503AtOnceAndLateOnes503AfterTheirTime) {
   HeldBackend backend;
-  Proxy proxy(OnePlace(*backend, "{ max_requests: 2, timeout_ms: 300 }"));
+  Proxy proxy(OnePlace(*backend, "{ max_requests: 2, timeout_ms: 1500 }"));
   ASSERT_TRUE(proxy.Start());
   Client served(proxy.endpoint()), late(proxy.endpoint()), later(proxy.endpoint());
   served.Send(RequestText("GET", "/"));

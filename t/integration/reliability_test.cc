@@ -128,7 +128,7 @@ TEST(Reliability, ConnectionsInTheQueueOfAKilledWorkerAreServedAtOnce) {
   fmt::print("{} connections in the queue of a killed worker: all served after {:.1f} ms\n",
              waiting, took.count());
   // 50 ms are meant; a machine that is busy with other things takes longer for anything.
-  EXPECT_LT(took.count(), 500 * TimeFactor());
+  EXPECT_LT(took.count(), 2000 * TimeFactor());
   ASSERT_TRUE(proxy.WaitWorkers(2));
 }
 

@@ -116,12 +116,15 @@ TEST(Reload, GrowingClosesNoConnectionAndUsesTheNewWorkers) {
     EXPECT_EQ(response.status, 200);
     EXPECT_FALSE(response.HasToken("Connection", "close"));
   }
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
-  int accepting = 0;
-  for (uint32_t r = 0; r < proxy.segment().processes(); ++r) {
-    accepting += proxy.segment().row(r).accepted.load() > 0 ? 1 : 0;
-  }
-  EXPECT_EQ(accepting, 4);
+  // A worker gets its sockets a moment after it has the configuration.
+  EXPECT_TRUE(WaitFor([&] {
+    EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);
+    int accepting = 0;
+    for (uint32_t r = 0; r < proxy.segment().processes(); ++r) {
+      accepting += proxy.segment().row(r).accepted.load() > 0 ? 1 : 0;
+    }
+    return accepting == 4;
+  }));
 }
 
 TEST(Reload, ShrinkingLeavesIdleConnectionsOpenUntilTheirNextRequest) {
@@ -130,7 +133,7 @@ TEST(Reload, ShrinkingLeavesIdleConnectionsOpenUntilTheirNextRequest) {
   Proxy proxy(config);
   ASSERT_TRUE(proxy.Start());
   std::vector<std::unique_ptr<Client>> kept;
-  for (int i = 0; i < 24; ++i) {
+  for (int i = 0; i < 64; ++i) {
     kept.push_back(std::make_unique<Client>(proxy.endpoint()));
     ASSERT_EQ(kept.back()->Get().status, 200);
   }
@@ -145,7 +148,7 @@ TEST(Reload, ShrinkingLeavesIdleConnectionsOpenUntilTheirNextRequest) {
     EXPECT_TRUE(client->ServerClosed());
   }
   EXPECT_GT(asked_to_close, 0);
-  EXPECT_LT(asked_to_close, 24) << "connections of the worker that stays are kept";
+  EXPECT_LT(asked_to_close, 64) << "connections of the worker that stays are kept";
   EXPECT_TRUE(WaitFor([&] { return proxy.Workers().size() == 1; }));
 }
 

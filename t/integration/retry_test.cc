@@ -77,7 +77,7 @@ TEST(Retry, ATimeOutWhereConfigured) {
   const FakeBackend slow([&](Exchange& exchange) { exchange.Wait(never); });
   const FakeBackend well;
   ConfigFile config;
-  config.Workers(1).Backend(slow).Backend(well).Set("timeout", "{ request_ms: 300 }");
+  config.Workers(1).Backend(slow).Backend(well).Set("timeout", "{ request_ms: 1000 }");
   Proxy proxy(config.Set("retry", "{ on: [ connect, timeout ] }"));
   ASSERT_TRUE(proxy.Start());
   Client client(proxy.endpoint());

@@ -197,7 +197,7 @@ TEST_F(Tls, AClientThatLeavesBeforeItsAnswerIsNoticed) {
 }
 
 TEST_F(Tls, WhoDoesNotFinishTheHandshakeIsClosed) {
-  Proxy proxy(TlsConfigFile(files_, "a").Workers(1).Backend(backend_).Set("timeout", "{ header_ms: 300 }"));
+  Proxy proxy(TlsConfigFile(files_, "a").Workers(1).Backend(backend_).Set("timeout", "{ header_ms: 1000 }"));
   ASSERT_TRUE(proxy.Start());
   Client silent(proxy.endpoint()), half(proxy.endpoint()), plain(proxy.endpoint());
   half.Send("\x16\x03\x01\x02\x00\x01");

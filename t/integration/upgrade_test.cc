@@ -233,23 +233,24 @@ TEST(Upgrade, WhatTheBackendHasNotTakenSurvivesTheEndOfBothDirections) {
 }
 
 TEST(Upgrade, SilenceEndsATunnelAndAnyByteEitherWayPutsItOff) {
+  constexpr int kSent = 20;  // takes longer than the silence that is allowed
   Gate closed;
   const FakeBackend backend(SwitchingBackend([&](TunnelEnd& end, const Request&) {
     // The client is silent; then the backend is.
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < kSent; ++i) {
       std::this_thread::sleep_for(Millis(100));
       end.Send("b");
     }
-    EXPECT_EQ(end.Read(8), "cccccccc");
+    EXPECT_EQ(end.Read(kSent), std::string(kSent, 'c'));
     EXPECT_NE(end.End(), Io::kTimeout);
     closed.Open();
   }));
-  Proxy proxy(ConfigFile().Workers(1).Set("timeout", "{ idle_ms: 500 }").Backend(backend));
+  Proxy proxy(ConfigFile().Workers(1).Set("timeout", "{ idle_ms: 1500 }").Backend(backend));
   ASSERT_TRUE(proxy.Start());
   TunnelClient tunnel(proxy.endpoint());
   ASSERT_TRUE(tunnel.open());
-  EXPECT_EQ(tunnel.end().Read(8), "bbbbbbbb");
-  for (int i = 0; i < 8; ++i) {
+  EXPECT_EQ(tunnel.end().Read(kSent), std::string(kSent, 'b'));
+  for (int i = 0; i < kSent; ++i) {
     std::this_thread::sleep_for(Millis(100));
     tunnel.end().Send("c");
   }

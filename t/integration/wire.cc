@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 
 namespace ub::itest {
@@ -83,13 +85,16 @@ uint16_t LocalPort(int fd) {
 }
 
 uint16_t FreePort() {
-  for (int i = 0; i < 100; ++i) {
+  static std::mutex mutex;
+  static std::set<uint16_t> given;  // nobody may have listened there yet
+  const std::lock_guard lock(mutex);
+  for (int i = 0; i < 1000; ++i) {
     uint16_t port = 0;
     {
       const UniqueFd fd = ListenAt(Endpoint::V4(0), 1);
       port = LocalPort(fd.get());
     }
-    if (TryBind(Endpoint::V6(port))) return port;
+    if (TryBind(Endpoint::V6(port)) && given.insert(port).second) return port;
   }
   throw std::runtime_error("no free port");
 }

@@ -111,7 +111,7 @@ def dashboard_shows_a_backend_going_down(setup):
         loaded(browser, ub)
         begun = time.monotonic()
         ub.backends[1].stop()
-        wait_for(lambda: "down" in state(browser, ub, 1), "the page shows it", 2)
+        wait_for(lambda: "down" in state(browser, ub, 1), "the page shows it", 5)
         print(f"  down on the page after {time.monotonic() - begun:.1f} s")
         check("up" in state(browser, ub, 0), "the other one is up")
         wait_for(lambda: browser.text("#tile-up") == "1 of 2", "the tile counts it")
