@@ -121,8 +121,7 @@ void FakeBackend::Stop() {
   acceptor_.join();
   listener_.Reset();
   // The acceptor is gone, so nobody adds to the list.
-  for (auto& thread : threads_) thread.join();
-  threads_.clear();
+  threads_.Join();
 }
 
 void FakeBackend::AcceptLoop() {
@@ -133,8 +132,7 @@ void FakeBackend::AcceptLoop() {
     if (!fd.valid()) continue;
     const auto index = static_cast<uint32_t>(accepted_.fetch_add(1));
     open_.fetch_add(1);
-    const std::lock_guard lock(threads_mutex_);
-    threads_.emplace_back([this, index, fd = std::move(fd)]() mutable {
+    threads_.Run([this, index, fd = std::move(fd)]() mutable {
       Connection(std::move(fd), index);
       open_.fetch_sub(1);
     });

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "http_wire.h"
+#include "thread_crowd.h"
 #include "wire.h"
 
 namespace ub::itest {
@@ -111,8 +111,7 @@ class FakeBackend {
   Options options_;
   UniqueFd listener_, stop_event_;
   std::thread acceptor_;
-  std::mutex threads_mutex_;
-  std::list<std::thread> threads_;
+  ThreadCrowd threads_;
   mutable std::mutex record_mutex_;
   std::vector<Request> recorded_;
   std::atomic<bool> stopping_{false};

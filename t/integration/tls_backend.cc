@@ -52,7 +52,7 @@ TlsBackend::~TlsBackend() {
   const uint64_t one = 1;
   (void)!write(stop_event_.get(), &one, sizeof one);
   acceptor_.join();
-  for (std::thread& thread : threads_) thread.join();
+  threads_.Join();
   SSL_CTX_free(context_);
 }
 
@@ -70,7 +70,7 @@ void TlsBackend::AcceptLoop() {
     if (polled[1].revents != 0) return;
     UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd.valid()) continue;
-    threads_.emplace_back([this, taken = std::make_shared<UniqueFd>(std::move(fd))] { Serve(std::move(*taken)); });
+    threads_.Run([this, fd = std::move(fd)]() mutable { Serve(std::move(fd)); });
   }
 }
 

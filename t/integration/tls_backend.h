@@ -3,12 +3,12 @@
 #define UB_INTEGRATION_TLS_BACKEND_H_
 
 #include <atomic>
-#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include "support/test_certificates.h"
+#include "thread_crowd.h"
 #include "wire.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
@@ -40,7 +40,7 @@ class TlsBackend {
   std::atomic<bool> cut_{false};
   std::mutex mutex_;
   std::string last_name_;
-  std::list<std::thread> threads_;
+  ThreadCrowd threads_;
   std::thread acceptor_;
 };
 

@@ -171,7 +171,7 @@ TlsRelay::~TlsRelay() {
   const uint64_t one = 1;
   (void)!write(stop_event_.get(), &one, sizeof one);
   acceptor_.join();
-  for (std::thread& thread : threads_) thread.join();
+  threads_.Join();
 }
 
 void TlsRelay::AcceptLoop() {
@@ -181,8 +181,7 @@ void TlsRelay::AcceptLoop() {
     if (polled[1].revents != 0) return;
     UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd.valid()) continue;
-    const std::lock_guard lock(mutex_);
-    threads_.emplace_back([this, taken = std::make_shared<UniqueFd>(std::move(fd))] { Relay(std::move(*taken)); });
+    threads_.Run([this, fd = std::move(fd)]() mutable { Relay(std::move(fd)); });
   }
 }
 

@@ -4,14 +4,13 @@
 #define UB_INTEGRATION_TLS_CLIENT_H_
 
 #include <atomic>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "support/test_certificates.h"
+#include "thread_crowd.h"
 #include "wire.h"
 
 typedef struct ssl_st SSL;
@@ -86,8 +85,7 @@ class TlsRelay {
   Endpoint at_;
   UniqueFd listener_, stop_event_;
   std::atomic<uint64_t> failed_{0};
-  std::mutex mutex_;
-  std::list<std::thread> threads_;
+  ThreadCrowd threads_;
   std::thread acceptor_;
 };
 
