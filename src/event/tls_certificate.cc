@@ -5,9 +5,9 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <cctype>
 #include <ctime>
 
+#include "core/config_text.h"
 #include "event/tls_context.h"
 #include "event/tls_openssl.h"
 
@@ -23,12 +23,6 @@ BioPtr Reader(std::string_view text) {
 // Nobody is there to be asked for a passphrase.
 int NoPassphrase(char*, int, int, void*) { return -1; }
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 // The names of subjectAltName; without one the common name, as old certificates have it.
 std::vector<std::string> NamesOf(X509* leaf) {
   std::vector<std::string> names;
@@ -37,7 +31,7 @@ std::vector<std::string> NamesOf(X509* leaf) {
   for (int i = 0; list != nullptr && i < sk_GENERAL_NAME_num(list); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(list, i);
     if (name->type != GEN_DNS) continue;
-    names.push_back(Lower({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+    names.push_back(ToLowerAscii({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
                            static_cast<size_t>(ASN1_STRING_length(name->d.dNSName))}));
   }
   const bool none = list == nullptr;
@@ -46,7 +40,7 @@ std::vector<std::string> NamesOf(X509* leaf) {
   const int size = none ? X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName,
                                                     common, sizeof common)
                         : 0;
-  if (size > 0) names.push_back(Lower({common, static_cast<size_t>(size)}));
+  if (size > 0) names.push_back(ToLowerAscii({common, static_cast<size_t>(size)}));
   return names;
 }
 
@@ -91,7 +85,9 @@ std::vector<X509Ptr> ParseCertificates(std::string_view pem) {
   const BioPtr reader = Reader(pem);
   while (X509* each = PEM_read_bio_X509_AUX(reader.get(), nullptr, NoPassphrase, nullptr))
     all.emplace_back(each);
-  ERR_clear_error();  // the end of the text is one
+  // The end of the text is an error too. Any other would leave out what comes after it.
+  if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) all.clear();
+  ERR_clear_error();
   return all;
 }
 
@@ -101,7 +97,7 @@ std::optional<TlsCertificate> ParseCertificate(const CertificateConfig& config, 
   TlsCertificate out;
   std::vector<X509Ptr> all = ParseCertificates(config.certificate_pem);
   if (all.empty()) {
-    *wrong = "has no certificate in it (PEM is expected: -----BEGIN CERTIFICATE-----)";
+    *wrong = "has no certificate in it, or a broken one (PEM is expected: -----BEGIN CERTIFICATE-----)";
     return std::nullopt;
   }
   out.leaf = std::move(all.front());
@@ -193,7 +189,7 @@ std::vector<TlsFault> InspectTls(const Config& all) {
   if (!config.client_ca.empty() && ParseCertificates(config.client_ca_pem).empty()) {
     faults.push_back(
         {"tls.client_ca", 0,
-         fmt::format("{} has no certificate in it (PEM is expected)", config.client_ca)});
+         fmt::format("{} has no certificate in it, or a broken one (PEM is expected)", config.client_ca)});
     return faults;
   }
   if (config.certificates.empty()) return faults;

@@ -37,7 +37,7 @@ std::string ClientContext::Build(const BackendTlsConfig& config) {
   } else {
     const std::vector<X509Ptr> authorities = ParseCertificates(config.ca_pem);
     if (authorities.empty()) {
-      return fmt::format("backend_tls.ca_file: {} has no certificate in it (PEM is expected)", config.ca_file);
+      return fmt::format("backend_tls.ca_file: {} has no certificate in it, or a broken one (PEM is expected)", config.ca_file);
     }
     X509_STORE* const store = SSL_CTX_get_cert_store(context_.get());
     for (const X509Ptr& authority : authorities) X509_STORE_add_cert(store, authority.get());

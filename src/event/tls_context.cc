@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <unordered_map>
 
+#include "core/config_text.h"
 #include "core/ticket_keys.h"
 #include "event/tls_openssl.h"
 #include "event/tls_transport.h"
@@ -164,7 +164,7 @@ std::string ServerContext::Furnish(SSL_CTX* context) {
   if (config_.client_ca_pem.empty()) return {};
   X509_STORE* const store = SSL_CTX_get_cert_store(context);
   const std::vector<X509Ptr> authorities = ParseCertificates(config_.client_ca_pem);
-  if (authorities.empty()) return "tls.client_ca: no certificate is in it";
+  if (authorities.empty()) return "tls.client_ca: no certificate is in it, or a broken one";
   for (const X509Ptr& authority : authorities) {
     X509_STORE_add_cert(store, authority.get());
     SSL_CTX_add_client_CA(context, authority.get());
@@ -214,8 +214,7 @@ int ServerContext::OnStatus(SSL* ssl, void* self) {
 }
 
 SSL_CTX* ServerContext::Find(std::string_view name) const {
-  std::string key(name);
-  for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::string key = ToLowerAscii(name);
   if (key.ends_with('.')) key.pop_back();
   auto found = by_name_.find(key);
   if (found != by_name_.end()) return found->second;

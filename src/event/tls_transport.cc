@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "event/tls_digest.h"
+
 namespace ub {
 namespace {
 
@@ -126,7 +128,7 @@ IoResult TlsTransport::Failure(int result) {
       return {IoState::kWouldBlock, 0, 0};
     case SSL_ERROR_ZERO_RETURN:
       return {IoState::kEof, 0, 0};
-    case SSL_ERROR_SYSCALL:
+    case SSL_ERROR_SYSCALL:  // also an end without close_notify: whoever is in between may have cut the stream
       ended_ = true;
       failure_ = errno_ == 0 ? "the peer closed the connection" : strerror(errno_);
       ERR_clear_error();
@@ -135,13 +137,11 @@ IoResult TlsTransport::Failure(int result) {
       break;
   }
   ended_ = true;
-  // An end without close_notify: whoever is in between may have cut the stream.
-  const bool cut = ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
   failure_ = OpenSslError();
   const long verdict = SSL_get_verify_result(ssl_.get());
   if (verdict != X509_V_OK)
     failure_ += fmt::format(" ({})", X509_verify_cert_error_string(verdict));
-  return {IoState::kError, cut ? ECONNRESET : EPROTO, 0};
+  return {IoState::kError, EPROTO, 0};
 }
 
 IoResult TlsTransport::Handshake(int fd) {
@@ -158,6 +158,7 @@ IoResult TlsTransport::Read(int fd, char* data, size_t capacity) {
   if (read_end_.state != IoState::kOk) return read_end_;
   Begin(fd);
   read_wants_write_ = false;
+  drained_ = false;  // of a peek before this, after which more may have come
   size_t got = 0;
   for (;;) {
     size_t n = 0;
@@ -284,9 +285,7 @@ PeerCertificate TlsTransport::certificate() const {
   unsigned char* der = nullptr;
   const int der_size = i2d_X509(peer, &der);
   if (der_size > 0) {
-    out.der_base64.resize(static_cast<size_t>(4 * ((der_size + 2) / 3)) + 1);
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.der_base64.data()), der, der_size);
-    out.der_base64.pop_back();  // the NUL that is written behind it
+    out.der_base64 = Base64({reinterpret_cast<const char*>(der), static_cast<size_t>(der_size)});
     OPENSSL_free(der);
   }
   return out;

@@ -33,7 +33,7 @@ class Transport {
   // What both sides must agree on before the first byte (TLS). kOk: it is done, or nothing is needed. kWouldBlock: call
   // again at the socket's next edge, of either direction.
   virtual IoResult Handshake(int /*fd*/) { return {}; }
-  // At most `capacity` bytes into `data`. One system call.
+  // At most `capacity` bytes into `data`. One system call in plain text; TLS takes whole records while they last.
   virtual IoResult Read(int fd, char* data, size_t capacity) = 0;
   // As much as the descriptor takes of `pieces`, in order.
   virtual IoResult Write(int fd, const iovec* pieces, int count) = 0;

@@ -196,6 +196,25 @@ TEST_F(TlsContextTest, BytesGoBothWaysWhateverTheirPieces) {
   EXPECT_TRUE(got == expected);
 }
 
+// A look at the end empties the socket into OpenSSL's buffer; what comes after it must not be taken for read.
+TEST_F(TlsContextTest, WhatComesBetweenALookAndAReadIsNotForgotten) {
+  TlsConfig config;
+  config.certificates = {Entry(MakeCertificate({"a.example"}))};
+  Serve(config);
+  Connect();
+  ASSERT_TRUE(Handshake());
+  EXPECT_EQ(SSL_write(client_, "abc", 3), 3);
+  EXPECT_FALSE(server_->AtEnd(ours_.get()));
+  EXPECT_EQ(SSL_write(client_, "def", 3), 3);
+  std::string got;
+  char bytes[64];
+  for (int i = 0; i < 3 && (i == 0 || !server_->short_read_means_empty()); ++i) {
+    const IoResult result = server_->Read(ours_.get(), bytes, sizeof bytes);
+    if (result.state == IoState::kOk) got.append(bytes, result.bytes);
+  }
+  EXPECT_EQ(got, "abcdef");
+}
+
 TEST_F(TlsContextTest, AnEndWithoutAWordIsNone) {
   TlsConfig config;
   config.certificates = {Entry(MakeCertificate({"a.example"}))};
@@ -353,7 +372,13 @@ TEST(InspectTls, SaysWhatIsWrongWithWhich) {
   EXPECT_EQ(Inspect(config), "key 1: other.key is encrypted (take the passphrase off: openssl pkey)\n");
   config.certificates[1].certificate_pem = other.key;
   EXPECT_EQ(Inspect(config),
-            "certificate 1: other.pem has no certificate in it (PEM is expected: -----BEGIN CERTIFICATE-----)\n");
+            "certificate 1: other.pem has no certificate in it, or a broken one (PEM is expected: -----BEGIN CERTIFICATE-----)\n");
+  // A broken block would leave out what comes behind it.
+  config.certificates[1] = Entry(other);
+  config.certificates[1].certificate_pem +=
+      "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n" + good.certificate;
+  EXPECT_EQ(Inspect(config),
+            "certificate 1: other.pem has no certificate in it, or a broken one (PEM is expected: -----BEGIN CERTIFICATE-----)\n");
   config.certificates.pop_back();
   config.ciphers = "NONSENSE";
   EXPECT_EQ(Inspect(config), "tls.ciphers 0: \"NONSENSE\": no cipher match\n");
