@@ -180,8 +180,7 @@ void Master::OnStop(Child& child, bool stopped) {
 }
 
 void Master::OnDeath(const Child& dead, int wait_status) {
-  // Its gauges stop counting now; its sockets go to the survivors now, with what waits in their
-  // queues.
+  // Its gauges stop counting now; its sockets go to the survivors now, with what waits in their queues.
   shm_->ReleaseRow(dead.row);
   const std::string name = NameOf(dead.kind, dead.worker_id);
   const bool leaving = phase_ == Phase::kQuitting || phase_ == Phase::kStopping;

@@ -52,6 +52,7 @@ EventLoop::~EventLoop() {
 
 void EventLoop::Run() {
   stopped_ = false;
+  now_ns_ = 0;  // what was read before belongs to no turn
   EventLoop* const outer = std::exchange(running_loop_, this);
   while (!stopped_) {
     int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;

@@ -13,7 +13,7 @@ Status Listener::Start() { return watcher_.Watch<&Listener::OnReady>(loop_, fd_,
 
 void Listener::OnReady(void* self, unsigned) {
   auto* listener = static_cast<Listener*>(self);
-  for (int i = 0; i < kBatch && listener->AcceptOne(); ++i) {
+  for (int i = 0; i < kBatch && listener->AcceptOne(false); ++i) {
   }
 }
 
@@ -27,7 +27,7 @@ void Listener::Drain() {
   resume_.Cancel();
   watcher_.Unwatch();
   paused_ = true;  // a pause in here must not start it again
-  while (AcceptOne()) {
+  while (AcceptOne(true)) {
   }
   resume_.Cancel();
 }
@@ -39,8 +39,8 @@ void Listener::Pause() {
   resume_.Set(loop_->now_ns() + kPauseNs);
 }
 
-bool Listener::AcceptOne() {
-  if (!handler_->TakePlace()) {
+bool Listener::AcceptOne(bool beyond) {
+  if (!handler_->TakePlace(beyond)) {
     Pause();
     return false;
   }

@@ -21,7 +21,8 @@ class ListenerHandler {
  public:
   virtual ~ListenerHandler() = default;
   // Takes a place for one more client. False: a limit is reached; the listener pauses and asks again after kPauseNs.
-  virtual bool TakePlace() = 0;
+  // `beyond`: above the limit too, since whom it is for would be lost (Drain).
+  virtual bool TakePlace(bool beyond) = 0;
   // The place was not needed.
   virtual void GiveBackPlace() = 0;
   // A new client, in the place that was taken.
@@ -52,7 +53,7 @@ class Listener {
   static void OnReady(void* self, unsigned what);
   static void OnResume(void* self);
   // False: the queue is empty, or accepting must pause.
-  bool AcceptOne();
+  bool AcceptOne(bool beyond);
   void Pause();
 
   EventLoop* loop_;

@@ -28,7 +28,7 @@ class LoopClient : public Retirable {
   EventLoop* loop() const { return loop_; }
 
  protected:
-  // Has OnTimer called once at `deadline_ns` of the loop's clock, to the millisecond and never early; a later call
+  // Has OnTimer called once at `deadline_ns` of the loop's clock, to the kernel's tick and never early; a later call
   // replaces it. See TimerQueue for the cost.
   void SetTimer(uint64_t deadline_ns);
   void CancelTimer() { deadline_ns_ = 0; }

@@ -1,7 +1,7 @@
 // Lazy deadlines. Moving a deadline later writes one field; the heap is touched when the earliest entry fires, or when
 // a deadline moves to before the time that its entry stands at. All timers of a loop share one libevent timeout.
 //
-// Resolution: a millisecond, never early. Worker and controller. Set: O(1) later, O(log n) earlier.
+// Resolution: the kernel's tick (1 to 4 ms), never early. Worker and controller. Set: O(1) later, O(log n) earlier.
 #ifndef UB_EVENT_TIMER_H_
 #define UB_EVENT_TIMER_H_
 

@@ -46,7 +46,7 @@ class ManagementServer final : public ListenerHandler {
   size_t clients() const { return clients_.size(); }
 
   // ListenerHandler
-  bool TakePlace() override { return true; }
+  bool TakePlace(bool) override { return true; }
   void GiveBackPlace() override {}
   void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& /*listener*/) override;
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/admission.h"
+#include "core/clock.h"
 #include "core/config_serialize.h"
 #include "core/log.h"
 #include "core/log_files.h"
@@ -16,7 +17,6 @@
 namespace ub {
 namespace {
 
-constexpr uint32_t kDefaultPool = 0;
 constexpr uint64_t kOrphanGraceNs = 50'000'000;
 
 uint64_t RandomSeed() {
@@ -149,8 +149,8 @@ void Worker::Configure() {
   child_->sockets->MarkProtocols(context_.config->listen);
 }
 
-bool Worker::TakePlace() {
-  return ReserveConnection(*child_->shm, child_->row, context_.config->max_connections);
+bool Worker::TakePlace(bool beyond) {
+  return ReserveConnection(*child_->shm, child_->row, beyond ? 0 : context_.config->max_connections);
 }
 
 void Worker::GiveBackPlace() { Unreserve(context_.counters->connections); }
@@ -356,7 +356,7 @@ void Worker::Drain(uint64_t deadline_ms) {
     child_->sockets->sockets().clear();
     for (const auto& server : servers_) server->Drain();
   }
-  drain_deadline_.Set(loop_->now_ns() + deadline_ms * 1'000'000);
+  drain_deadline_.Set(loop_->now_ns() + MsToNs(deadline_ms));
   LeaveIfDone();
 }
 

@@ -24,7 +24,7 @@ class Worker final : public ListenerHandler, public ServerOwner {
   // Serves until it is stopped or drained; the exit status.
   int Run();
 
-  bool TakePlace() override;
+  bool TakePlace(bool beyond) override;
   void GiveBackPlace() override;
   void OnAccept(UniqueFd fd, const sockaddr_storage& peer, const Listener& listener) override;
   void OnServerClosed(ClientConnection* server) override;

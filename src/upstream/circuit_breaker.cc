@@ -99,8 +99,9 @@ std::optional<CircuitState> CircuitBreaker::OnFailure(uint16_t epoch, uint64_t n
   if (word.epoch != epoch || word.state == CircuitState::kOpen) return std::nullopt;
   const uint64_t deadline_ms = now_ns / kNsPerMs + uint64_t{config_.timeout_seconds} * 1000;
   // ">=", not "==": whoever counted to the threshold may have been killed before it moved the state.
-  const bool enough =
-      word.state == CircuitState::kHalfOpen || Count(epoch, false) >= config_.failure_threshold;
+  // Counted in either state: the counts' epoch must not fall so far behind that it looks like a later one.
+  const uint32_t failures = Count(epoch, false);
+  const bool enough = word.state == CircuitState::kHalfOpen || failures >= config_.failure_threshold;
   if (!enough || !Move(word, CircuitState::kOpen, deadline_ms)) return std::nullopt;
   return word.state;
 }

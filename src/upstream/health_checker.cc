@@ -150,7 +150,7 @@ void HealthChecker::Rescan() {
     target->Schedule(static_cast<uint64_t>(static_cast<double>(spread) * random_.Unit()));
   }
   if (config_->health_check.enabled) {
-    passive_.Set(loop_->now_ns() + kPassiveNs);
+    if (!passive_.active()) passive_.Set(loop_->now_ns() + kPassiveNs);  // however often the table changes
   } else {
     passive_.Cancel();
   }

@@ -11,10 +11,13 @@ constexpr int kValueShift = 8;
 
 uint32_t Stamp(uint64_t now_ns) { return static_cast<uint32_t>(now_ns >> kStampShift); }
 
-// Time units since the stamp. Another process's clock reading may be a little ahead: that is no time at all.
+constexpr uint32_t kAhead = 4096;  // some seconds
+
+// Time units since the stamp, which wraps after 52 days. Another process's clock reading may be a little ahead: that is no
+// time at all.
 uint32_t Age(uint64_t word, uint32_t now) {
-  const auto age = static_cast<int32_t>(now - static_cast<uint32_t>(word));
-  return age > 0 ? static_cast<uint32_t>(age) : 0;
+  const uint32_t age = now - static_cast<uint32_t>(word);
+  return age > UINT32_MAX - kAhead ? 0 : age;
 }
 
 // The weight that a value of that age has left: e^-x, as (1 - x/64)^64, which is right to a percent while it matters

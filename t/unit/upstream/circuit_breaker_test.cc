@@ -153,6 +153,21 @@ TEST_F(CircuitBreakerTest, EpochWrapsAround) {
   EXPECT_EQ(epoch(), 2);
 }
 
+// Half a day of failing again at every attempt: the epoch goes half way round while nothing succeeds.
+TEST_F(CircuitBreakerTest, ClosesAfterAnOutageOfManyEpochs) {
+  Open();
+  uint64_t now = kT;
+  for (int n = 0; n < 17'000; ++n) {
+    now += 61 * kS;
+    ASSERT_TRUE(BeginHalfOpen(now));
+    ASSERT_TRUE(breaker_.OnFailure(epoch(), now));
+  }
+  ASSERT_TRUE(BeginHalfOpen(now + 61 * kS));
+  EXPECT_FALSE(breaker_.OnSuccess(epoch()));
+  EXPECT_TRUE(breaker_.OnSuccess(epoch()));
+  EXPECT_EQ(state(), CircuitState::kClosed);
+}
+
 TEST_F(CircuitBreakerTest, CounterThatWasKilledBeforeTheMoveIsMadeUpFor) {
   for (int n = 0; n < 4; ++n) breaker_.OnFailure(0, kT);
   // The fifth was counted by a process that died before its CAS of the state.

@@ -98,6 +98,16 @@ TEST(PeakEwma, StampWrapsAround) {
   EXPECT_NEAR(Value(word), 100e6 + 900e6 / std::exp(1), 4e6);
 }
 
+// Stamps turn round after 52 days; one that is older than half of that is still old.
+TEST(PeakEwma, AValueOfWeeksAgoHasNoWeight) {
+  std::atomic<uint64_t> word{0};
+  constexpr uint64_t kDay = 86'400 * kS;
+  PeakEwma::Record(word, 1000 * kMs, kT);
+  EXPECT_NEAR(PeakEwma(word).Estimate(kT + 40 * kDay, 10e6), 10e6, 1e3);
+  PeakEwma::Record(word, 100 * kMs, kT + 40 * kDay);
+  EXPECT_NEAR(Value(word), 100e6, 1e3);
+}
+
 TEST(PeakEwma, ConcurrentWritersKeepThePeak) {
   std::atomic<uint64_t> word{0};
   std::vector<std::thread> threads;
