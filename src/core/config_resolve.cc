@@ -66,6 +66,16 @@ bool HostAddress::operator==(const HostAddress& other) const {
   return length == other.length && std::memcmp(&address, &other.address, length) == 0;
 }
 
+void AddAddress(const void* address, socklen_t length, HostAnswer* answer) {
+  HostAddress own;
+  std::memcpy(&own.address, address, length);
+  own.length = length;
+  SetPort(&own, 0);
+  auto& all = answer->addresses;
+  const auto at = std::lower_bound(all.begin(), all.end(), own, Before);
+  if (at == all.end() || !(*at == own)) all.insert(at, own);
+}
+
 HostAnswer LookUpHost(const std::string& host) {
   HostAnswer answer;
   HostAddress literal;
@@ -87,15 +97,9 @@ HostAnswer LookUpHost(const std::string& host) {
     return answer;
   }
   for (const addrinfo* info = list.get(); info != nullptr; info = info->ai_next) {
-    if (info->ai_family != AF_INET && info->ai_family != AF_INET6) continue;
-    HostAddress address;
-    std::memcpy(&address.address, info->ai_addr, info->ai_addrlen);
-    address.length = info->ai_addrlen;
-    answer.addresses.push_back(address);
+    // In order: name servers rotate their answers, and the same set must not look like another one.
+    if (info->ai_family == AF_INET || info->ai_family == AF_INET6) AddAddress(info->ai_addr, info->ai_addrlen, &answer);
   }
-  // Name servers rotate their answers; the same set must not look like another one.
-  std::sort(answer.addresses.begin(), answer.addresses.end(), Before);
-  answer.addresses.erase(std::unique(answer.addresses.begin(), answer.addresses.end()), answer.addresses.end());
   if (answer.addresses.empty())
     answer.error = fmt::format("cannot resolve \"{}\": it has no address", host);
   return answer;

@@ -30,6 +30,8 @@ struct HostAnswer {
 };
 using HostAnswers = std::map<std::string, HostAnswer>;
 
+// Puts an address, whatever its port, where LookUpHost would have it; one that is there stays.
+void AddAddress(const void* address, socklen_t length, HostAnswer* answer);
 // Blocks. An address literal is its own answer.
 HostAnswer LookUpHost(const std::string& host);
 // The hosts of `config` that have to be looked up, each once.

@@ -117,12 +117,13 @@ enum class HealthState : uint32_t { kUnknown, kUp, kDegraded, kDown, kRecovering
 
 inline constexpr size_t kSlotAddressBytes = 128;  // holds a sockaddr_un (110)
 inline constexpr size_t kSlotTextBytes = 128;
+inline constexpr size_t kSlotHostBytes = 256;  // holds a host name (253)
 
 // One (pool, address). Only the controller writes the first part (the master fills it once before
 // any fork).
 struct alignas(kCacheLine) BackendSlot {
   std::atomic<uint32_t> state;
-  std::atomic<uint32_t> generation;  // grows with each reuse of the slot; reports carry it
+  std::atomic<uint32_t> generation;  // grows with each reuse of the slot
   std::atomic<uint32_t> pool;        // index of the pool; 0 is `default`
   std::atomic<uint32_t> order;       // place in the configuration
   std::atomic<uint32_t> weight;
@@ -147,7 +148,8 @@ struct alignas(kCacheLine) BackendSlot {
   alignas(kCacheLine) unsigned char address[kSlotAddressBytes];  // a sockaddr
   uint32_t address_bytes;
   char address_text[kSlotTextBytes];  // "10.0.0.1:80", NUL-terminated
-  char name[kSlotTextBytes];
+  char name[kSlotTextBytes];  // for people
+  char host[kSlotHostBytes];  // as it was written; who a backend with TLS must be
 };
 
 }  // namespace ub

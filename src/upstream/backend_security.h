@@ -7,8 +7,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 
 #include "core/config.h"
 #include "core/shm_layout.h"
@@ -24,13 +22,12 @@ class BackendSecurity {
   // The client's side of one connection to that backend; null where memory has run out. Only where enabled().
   // `h2`: it is to be spoken to in HTTP/2.
   std::unique_ptr<Transport> NewTransport(const BackendSlot& slot, bool h2 = false) const;
-  // Who a backend must be: backend_tls.server_name, or its host as the configuration has it.
+  // Who a backend must be: backend_tls.server_name, or its host as it was written.
   std::string NameOf(const BackendSlot& slot) const;
 
  private:
   BackendTlsConfig config_;
   std::shared_ptr<const TlsClientContext> context_;
-  std::unordered_map<std::string, std::string> hosts_;  // by the backend's name
 };
 
 }  // namespace ub

@@ -33,18 +33,20 @@ void SetState(BackendSlot& slot, SlotState state) {
   slot.state.store(static_cast<uint32_t>(state), kRelease);
 }
 
-void CopyText(char (&to)[kSlotTextBytes], std::string_view from) {
-  const size_t n = std::min(from.size(), kSlotTextBytes - 1);
+template <size_t kBytes>
+void CopyText(char (&to)[kBytes], std::string_view from) {
+  const size_t n = std::min(from.size(), kBytes - 1);
   std::memcpy(to, from.data(), n);
-  std::memset(to + n, 0, kSlotTextBytes - n);
+  std::memset(to + n, 0, kBytes - n);
 }
 
 const std::string& NameOf(const BackendSpec& spec) { return spec.name.empty() ? spec.text : spec.name; }
 
-// Others read the name of a slot at any time, so it stays as long as its tenant: an address whose name has changed is another
-// backend. (TLS looks up by it who the backend must be.)
-bool HasName(const BackendSlot& slot, const BackendSpec& spec) {
-  return std::string_view(slot.name) == std::string_view(NameOf(spec)).substr(0, kSlotTextBytes - 1);
+// Others read the texts of a slot at any time, so they stay as long as its tenant: an address whose name or host has changed
+// is another backend. (With TLS it must be who its host says.)
+bool HasTexts(const BackendSlot& slot, const BackendSpec& spec) {
+  return std::string_view(slot.name) == std::string_view(NameOf(spec)).substr(0, kSlotTextBytes - 1) &&
+         std::string_view(slot.host) == std::string_view(spec.host).substr(0, kSlotHostBytes - 1);
 }
 
 Status CheckAddress(const BackendSpec& spec) {
@@ -135,7 +137,6 @@ void BackendTable::Fill(uint32_t b, uint32_t pool, const BackendSpec& spec) {
   if (slot.generation.load(kRelaxed) != 0) shm_.RebaseBackend(b);
   slot.generation.store(slot.generation.load(kRelaxed) + 1, kRelaxed);
   slot.pool.store(pool, kRelaxed);
-  slot.admin.store(static_cast<uint32_t>(AdminState::kReady), kRelaxed);
   slot.removed_version.store(0, kRelaxed);
   slot.slow_start_since.store(0, kRelaxed);
   slot.health.store(static_cast<uint32_t>(HealthState::kUnknown), kRelaxed);
@@ -150,6 +151,7 @@ void BackendTable::Fill(uint32_t b, uint32_t pool, const BackendSpec& spec) {
   slot.address_bytes = spec.bytes;
   CopyText(slot.address_text, spec.text);
   CopyText(slot.name, NameOf(spec));
+  CopyText(slot.host, spec.host);
   Edit(b, spec);
   SetState(slot, SlotState::kActive);
 }
@@ -158,7 +160,6 @@ void BackendTable::Fill(uint32_t b, uint32_t pool, const BackendSpec& spec) {
 // or idle there is still of this backend. What was known of its health is old.
 void BackendTable::Revive(uint32_t b, const BackendSpec& spec) {
   BackendSlot& slot = shm_.slot(b);
-  slot.admin.store(static_cast<uint32_t>(AdminState::kReady), kRelaxed);
   slot.slow_start_since.store(0, kRelaxed);
   slot.health.store(static_cast<uint32_t>(HealthState::kUnknown), kRelaxed);
   slot.probe_failures.store(0, kRelaxed);
@@ -175,6 +176,7 @@ void BackendTable::Edit(uint32_t b, const BackendSpec& spec) {
   slot.weight.store(std::max(spec.weight, 1u), kRelaxed);
   slot.max_connections.store(spec.max_connections, kRelaxed);
   slot.backup.store(spec.backup ? 1 : 0, kRelaxed);
+  slot.admin.store(static_cast<uint32_t>(spec.admin), kRelaxed);
   const BackendProtocol protocol = spec.h2 ? BackendProtocol::kHttp2 : BackendProtocol::kHttp1;
   slot.protocol.store(static_cast<uint32_t>(protocol), kRelaxed);
 }
@@ -188,7 +190,7 @@ void BackendTable::Retire(uint32_t b) {
 Status BackendTable::Place(const Index& index, uint32_t pool, const BackendSpec& spec) {
   const auto at = index.find(KeyOf(pool, spec));
   const bool removed = at != index.end() && StateOf(shm_.slot(at->second)) == SlotState::kRemoved;
-  if (removed && HasName(shm_.slot(at->second), spec)) {
+  if (removed && HasTexts(shm_.slot(at->second), spec)) {
     Revive(at->second, spec);
     return Status::Ok();
   }
@@ -222,7 +224,7 @@ Status BackendTable::Apply(uint32_t pool, std::span<const BackendSpec> specs) {
     std::string key = KeyOf(pool, spec);
     const auto at = index.find(key);
     if (!seen.insert(std::move(key)).second) continue;
-    if (at != index.end() && Active(at->second) && HasName(shm_.slot(at->second), spec)) {
+    if (at != index.end() && Active(at->second) && HasTexts(shm_.slot(at->second), spec)) {
       kept.insert(at->second);
       Edit(at->second, spec);
     } else {
@@ -258,20 +260,6 @@ Status BackendTable::Add(uint32_t pool, const BackendSpec& spec) {
 Status BackendTable::Remove(uint32_t slot) {
   if (!Active(slot)) return NotActive(slot);
   Retire(slot);
-  Publish();
-  return Status::Ok();
-}
-
-Status BackendTable::SetWeight(uint32_t slot, uint32_t weight) {
-  if (!Active(slot)) return NotActive(slot);
-  shm_.slot(slot).weight.store(std::max(weight, 1u), kRelaxed);
-  Publish();
-  return Status::Ok();
-}
-
-Status BackendTable::SetAdmin(uint32_t slot, AdminState admin) {
-  if (!Active(slot)) return NotActive(slot);
-  shm_.slot(slot).admin.store(static_cast<uint32_t>(admin), kRelaxed);
   Publish();
   return Status::Ok();
 }

@@ -28,12 +28,14 @@ struct BackendSpec {
   socklen_t bytes = 0;
   std::string text;   // "10.0.0.1:80"
   std::string given;  // as configured: "app1:80" may stand for several addresses
-  std::string name;  // for people; empty: the text
+  std::string host;   // of that: a name, an address literal, a path
+  std::string name;   // for people; empty: the text
   uint32_t weight = 100;
   uint32_t max_connections = 0;
   uint32_t order = 0;
   bool backup = false;
   bool h2 = false;
+  AdminState admin = AdminState::kReady;
 };
 
 class BackendTable {
@@ -41,7 +43,7 @@ class BackendTable {
   explicit BackendTable(ShmSegment& shm) : shm_(shm) {}
 
   // Makes `specs` the backends of `pool`, with one bump of the version. An address that stays keeps its slot, health,
-  // breaker, counters and administrative state; of an address given twice the first counts.
+  // breaker and counters; of an address given twice the first counts.
   //   kExhausted, not retryable: they cannot fit; nothing was changed.
   //   kExhausted, retryable: removed slots are still in use; what fits is in force, call again in a moment.
   //   kInvalid: an address is longer than a slot holds; nothing was changed.
@@ -51,8 +53,6 @@ class BackendTable {
   Status Add(uint32_t pool, const BackendSpec& spec);
   // The rest take a slot that Find or the caller's own scan gave; kNotFound where it is not active.
   Status Remove(uint32_t slot);
-  Status SetWeight(uint32_t slot, uint32_t weight);
-  Status SetAdmin(uint32_t slot, AdminState admin);
   // Slow start begins at `since_ns` (0: none). Health words are the prober's and need no version.
   Status SetSlowStart(uint32_t slot, uint64_t since_ns);
 

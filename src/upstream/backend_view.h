@@ -17,6 +17,7 @@
 
 namespace ub {
 
+inline constexpr uint32_t kDefaultPool = 0;
 inline constexpr uint32_t kNoSlot = UINT32_MAX;
 inline constexpr uint32_t kNoIndex = UINT32_MAX;
 

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
+
 namespace ub {
 
 namespace {
 
-constexpr uint64_t kNsPerMs = 1'000'000;
 // The sums are at least this old before they are made anew, and older with many backends: 1 % of the time at most.
-constexpr uint64_t kMinSumAgeNs = kNsPerMs;
+constexpr uint64_t kMinSumAgeNs = MsToNs(1);
 constexpr uint64_t kSumAgePerBackendNs = 2'000;
 
 uint64_t Mix(uint64_t value) {

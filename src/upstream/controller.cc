@@ -1,7 +1,9 @@
 #include "upstream/controller.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "core/clock.h"
 #include "core/config_resolve.h"
 #include "core/config_serialize.h"
 #include "core/log.h"
@@ -11,7 +13,6 @@
 namespace ub {
 namespace {
 
-constexpr uint32_t kDefaultPool = 0;
 constexpr uint64_t kRetryNs = 100'000'000;  // while removed slots are still in use
 constexpr uint64_t kResolveRetryNs = 1'000'000'000;  // while a name that was never known cannot be looked up
 
@@ -41,6 +42,7 @@ Result<std::vector<BackendSpec>> BackendSpecs(const Config& config, const HostAn
     spec.bytes = each.length;
     spec.text = each.text;
     spec.given = backend.AddressText();
+    spec.host = backend.host;
     spec.name = backend.name;
     spec.weight = backend.weight;
     spec.max_connections = backend.max_connections;
@@ -65,17 +67,8 @@ Status PrepareBackends(const Config& config, ShmSegment& shm) {
   auto specs = BackendSpecs(wanted, answers);
   if (!specs) return specs.error();
   std::erase_if(*specs, [&](const BackendSpec& spec) { return state.Find(spec).removed; });
-  for (BackendSpec& spec : *specs) {
-    if (const uint32_t weight = state.Find(spec).weight; weight != 0) spec.weight = weight;
-  }
-  BackendTable table(shm);
-  if (Status status = table.Apply(kDefaultPool, *specs); !status.ok()) return status;
-  for (const BackendSpec& spec : *specs) {
-    if (state.Find(spec).drained) {
-      (void)table.SetAdmin(table.Find(kDefaultPool, spec.text), AdminState::kDrain);
-    }
-  }
-  return Status::Ok();
+  for (BackendSpec& spec : *specs) state.Overlay(&spec);
+  return BackendTable(shm).Apply(kDefaultPool, *specs);
 }
 
 Controller::Controller(ChildContext* child, std::unique_ptr<EventLoop> loop, HealthProbeFactory* probes,
@@ -98,6 +91,7 @@ int Controller::Run() {
     return 1;
   }
   LoadState();
+  RecallNames();
   // The table stands, filled by the master or by the controller before this one: nobody waits for names here.
   TakeBackends();
   unacknowledged_ = false;
@@ -112,10 +106,31 @@ int Controller::Run() {
   return 0;
 }
 
+Status Controller::NamesKnown() const {
+  if (KnowsAll(HostNames(Wanted()), known_)) return Status::Ok();
+  return Status(StatusCode::kUnavailable, StatusSource::kProxy, "names of a new configuration are being looked up (try again)");
+}
+
+void Controller::RecallNames() {
+  const std::vector<std::string> names = HostNames(Wanted());
+  const std::set<std::string_view> wanted(names.begin(), names.end());
+  const uint32_t top = child_->shm->header().backend_high_water.load(std::memory_order_acquire);
+  for (uint32_t b = 0; b < top; ++b) {
+    const BackendSlot& slot = child_->shm->slot(b);
+    if (static_cast<SlotState>(slot.state.load(std::memory_order_acquire)) != SlotState::kActive) continue;
+    if (wanted.contains(slot.host)) AddAddress(slot.address, slot.address_bytes, &known_[slot.host]);
+  }
+}
+
 void Controller::OnChannel(void* self, unsigned) {
   auto* controller = static_cast<Controller*>(self);
   for (;;) {
     auto message = controller->child_->channel.Receive();
+    if (!message && message.error().code() == StatusCode::kExhausted) {
+      // Its descriptors had no room here, and it is lost: nearly always a configuration, whose reload has then failed.
+      controller->Acknowledge(message.error().detail());
+      continue;
+    }
     if (!message) {  // the master is gone; there is nothing of a client's to finish here
       controller->loop_->Stop();
       return;
@@ -141,9 +156,15 @@ void Controller::Handle(Message message) {
     case MessageType::kListeners:
       if (management_ != nullptr) management_->TakeListeners(std::move(message.fds));
       return;
+    case MessageType::kReloadHandedOut:
     case MessageType::kReloadResult:
       reset_pending_ = false;
-      if (management_ != nullptr) management_->OnReloadResult(message.arg, message.payload);
+      if (management_ != nullptr) {
+        management_->OnReloadResult(message.arg, message.payload, message.type == MessageType::kReloadResult);
+      }
+      return;
+    case MessageType::kStateKept:  // later than anybody waited for
+      if (!message.payload.empty()) Log(LogLevel::kError, "a change at run time was made and not kept: {}", message.payload);
       return;
     case MessageType::kReopen:
       TakeReopenedLogs(std::move(message), &child_->access_log_fd);
@@ -228,7 +249,7 @@ bool Controller::Learn(const HostAnswers& answers) {
 }
 
 void Controller::OnResolved(const HostAnswers& answers) {
-  const bool changed = Learn(answers);
+  learned_ |= Learn(answers);
   const std::vector<std::string> names = HostNames(Wanted());
   const auto unwanted = [&](const std::string& name) {
     return std::find(names.begin(), names.end(), name) == names.end();
@@ -238,8 +259,8 @@ void Controller::OnResolved(const HostAnswers& answers) {
   // A configuration came meanwhile, and its own question is on its way.
   if (!KnowsAll(names, answers)) return;
   const bool missing = !KnowsAll(names, known_);
-  if (changed || unacknowledged_) Settle(ApplyBackends());
-  const uint64_t interval = uint64_t{child_->config->resolve_interval_ms} * 1'000'000;
+  if (std::exchange(learned_, false) || unacknowledged_) Settle(ApplyBackends());
+  const uint64_t interval = MsToNs(child_->config->resolve_interval_ms);
   if (missing) {
     resolve_.Set(loop_->now_ns() + kResolveRetryNs);
   } else if (interval > 0) {
@@ -253,7 +274,6 @@ Status Controller::ApplyBackends() {
   if (!specs) return specs.error();
   std::erase_if(*specs, [this](BackendSpec& spec) { return !Override(&spec); });
   Status status = table_.Apply(kDefaultPool, *specs);
-  ApplyDrains(*specs);
   checker_.Configure(child_->config);
   if (!status.ok() && status.retryable()) {
     // An idle worker sleeps and has not seen the table that lacks what was removed.

@@ -67,6 +67,10 @@ class Controller final : public ManagementHost {
   void Settle(const Status& status);
   void Resolve();
   void OnResolved(const HostAnswers& answers);
+  // Error kUnavailable: a new configuration waits for names, and no table can be made.
+  Status NamesKnown() const;
+  // What the table has of names that nobody could ask for yet.
+  void RecallNames();
   // Keeps the good answers; true where one is new.
   bool Learn(const HostAnswers& answers);
   // Brings the table to what the configuration says; comes back by itself while slots are still in use.
@@ -83,7 +87,8 @@ class Controller final : public ManagementHost {
   void ReloadState(int state_fd);
   // Takes what was changed at run time into the table's next content; false: `spec` leaves it.
   bool Override(BackendSpec* spec);
-  void ApplyDrains(const std::vector<BackendSpec>& specs);
+  // What an address means that has not been removed: itself, or all behind a name.
+  std::vector<BackendSpec> SpecsOf(std::string_view address) const;
   std::vector<uint32_t> SlotsOf(std::string_view address) const;
   // Makes `next` what was changed: kept first, then applied. On an error all is as before.
   Status Change(RuntimeState next);
@@ -103,6 +108,7 @@ class Controller final : public ManagementHost {
   HostAnswers known_;             // the last good answer of each name that was ever asked for
   CertificateWatch certificates_;
   std::set<std::string> failing_;  // names whose last look-up failed
+  bool learned_ = false;           // something that the table does not have yet
   bool unacknowledged_ = false;   // the configuration waits for names
   ManagementService* const management_;
   RuntimeState state_;

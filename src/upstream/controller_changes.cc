@@ -14,10 +14,15 @@
 namespace ub {
 namespace {
 
-constexpr uint32_t kDefaultPool = 0;
 // The master answers at once, unless it looks up names for a reload.
 constexpr uint64_t kKeepMs = 2000;
 constexpr uint64_t kRemovalNs = 20'000'000;  // how often a removed backend is looked at
+
+// What is given of a backend that the configuration has is no other than there, or was not given.
+bool FitsFile(const BackendConfig& given, const BackendConfig& file) {
+  return (given.max_connections == 0 || given.max_connections == file.max_connections) &&
+         (!given.backup || file.backup) && (!given.h2 || file.h2) && (given.name.empty() || given.name == file.name);
+}
 
 Status NotThere(std::string_view address) {
   return Status(StatusCode::kNotFound, StatusSource::kConfig,
@@ -122,8 +127,8 @@ Status Controller::Change(RuntimeState next) {
 }
 
 bool Controller::Override(BackendSpec* spec) {
-  const RuntimeChange change = state_.Find(*spec);
-  if (change.removed) {
+  state_.Overlay(spec);
+  if (state_.Find(*spec).removed) {
     // Stays, drained, while something is in flight there and its time is not up.
     const auto waiting = removing_.find(spec->text);
     if (waiting == removing_.end()) return false;
@@ -134,30 +139,28 @@ bool Controller::Override(BackendSpec* spec) {
     return false;
   }
   removing_.erase(spec->text);
-  if (change.weight != 0) spec->weight = change.weight;
   return true;
 }
 
-void Controller::ApplyDrains(const std::vector<BackendSpec>& specs) {
-  for (const BackendSpec& spec : specs) {
-    const uint32_t slot = table_.Find(kDefaultPool, spec.text);
-    if (slot == kNoSlot) continue;
-    const RuntimeChange change = state_.Find(spec);
-    const AdminState wanted = change.drained || change.removed ? AdminState::kDrain : AdminState::kReady;
-    const auto now = static_cast<AdminState>(child_->shm->slot(slot).admin.load(std::memory_order_relaxed));
-    if (now != wanted) (void)table_.SetAdmin(slot, wanted);
-  }
-}
-
-// The slots that an address means: its own, or those behind a name of the configuration.
-std::vector<uint32_t> Controller::SlotsOf(std::string_view address) const {
-  std::vector<uint32_t> slots;
-  const uint32_t own = table_.Find(kDefaultPool, address);
-  if (own != kNoSlot) return {own};
+std::vector<BackendSpec> Controller::SpecsOf(std::string_view address) const {
+  std::vector<BackendSpec> own, named;
   auto specs = BackendSpecs(Wanted(), known_);
   if (!specs) return {};
-  for (const BackendSpec& spec : *specs) {
-    const uint32_t slot = spec.given == address ? table_.Find(kDefaultPool, spec.text) : kNoSlot;
+  for (BackendSpec& spec : *specs) {
+    if (state_.Find(spec).removed) continue;
+    if (spec.text == address) {
+      own.push_back(std::move(spec));
+    } else if (spec.given == address) {
+      named.push_back(std::move(spec));
+    }
+  }
+  return own.empty() ? named : own;
+}
+
+std::vector<uint32_t> Controller::SlotsOf(std::string_view address) const {
+  std::vector<uint32_t> slots;
+  for (const BackendSpec& spec : SpecsOf(address)) {
+    const uint32_t slot = table_.Find(kDefaultPool, spec.text);
     if (slot != kNoSlot) slots.push_back(slot);
   }
   return slots;
@@ -176,56 +179,55 @@ Status Controller::LearnName(const BackendConfig& backend) {
 }
 
 Status Controller::AddBackend(const BackendConfig& backend) {
+  if (Status status = NamesKnown(); !status.ok()) return status;
   const std::string address = backend.AddressText();
-  const auto known = state_.changes.find(address);
-  const bool leaving = known != state_.changes.end() && known->second.removed;
-  if (!leaving && !SlotsOf(address).empty()) {
-    return Status(StatusCode::kExists, StatusSource::kConfig, fmt::format("backend {} exists already", address));
+  const Status exists(StatusCode::kExists, StatusSource::kConfig, fmt::format("backend {} exists already", address));
+  if (!SlotsOf(address).empty()) return exists;
+  const auto& configured = child_->config->backends;
+  const auto in_file = std::find_if(configured.begin(), configured.end(), [&](const BackendConfig& each) {
+    return each.AddressText() == address;
+  });
+  if (in_file != configured.end() && !FitsFile(backend, *in_file)) {
+    return Status(StatusCode::kInvalid, StatusSource::kConfig,
+                  fmt::format("backend {} comes back as it is configured (give address and weight only)", address));
   }
   // A new name is looked up here and now, so that whoever adds it learns whether it stands for anything.
   if (Status status = LearnName(backend); !status.ok()) return status;
   RuntimeState next = state_;
   RuntimeChange& change = next.changes[address];
-  const auto& configured = child_->config->backends;
-  const bool in_file = std::any_of(configured.begin(), configured.end(), [&](const BackendConfig& each) {
-    return each.AddressText() == address;
-  });
   change = RuntimeChange();
-  change.added = !in_file;
+  change.added = in_file == configured.end();
   change.weight = backend.weight;
   change.max_connections = backend.max_connections;
   change.backup = backend.backup;
   change.h2 = backend.h2;
   change.name = backend.name;
   const RuntimeState before = state_;
-  if (Status status = Change(std::move(next)); !status.ok()) {
-    // A name that cannot be resolved is a bad address, not a backend that is missing.
-    if (status.code() != StatusCode::kNotFound) return status;
-    return Status(StatusCode::kInvalid, StatusSource::kConfig, status.detail());
-  }
+  if (Status status = Change(std::move(next)); !status.ok()) return status;
   if (!SlotsOf(address).empty()) {
     if (!resolve_.active()) Resolve();  // from now on the name is followed
     return Status::Ok();
   }
-  // Slots of backends that were removed are still in use.
+  // Slots of backends that were removed are still in use, or all that the name stands for was there before.
+  const bool full = retry_.active();
   (void)Change(before);
+  if (!full) return exists;
   return Status(StatusCode::kExhausted, StatusSource::kConfig,
                 "removed backends still hold the table's last slots (try again when their requests have ended)");
 }
 
 Status Controller::RemoveBackend(std::string_view address, uint32_t* in_flight) {
+  if (Status status = NamesKnown(); !status.ok()) return status;
   const std::vector<uint32_t> slots = SlotsOf(address);
-  const std::string key(address);
-  const auto known = state_.changes.find(key);
-  if (slots.empty() || (known != state_.changes.end() && known->second.removed)) return NotThere(address);
-  const uint64_t until = loop_->now_ns() + uint64_t{child_->config->timeout.drain_ms} * 1'000'000;
+  if (slots.empty()) return NotThere(address);
+  const uint64_t until = loop_->now_ns() + MsToNs(child_->config->timeout.drain_ms);
   *in_flight = 0;
   for (const uint32_t slot : slots) {
     *in_flight += child_->shm->InFlight(slot);
     removing_[child_->shm->slot(slot).address_text] = until;
   }
   RuntimeState next = state_;
-  next.changes[key].removed = true;
+  next.changes[std::string(address)].removed = true;
   Status status = Change(std::move(next));
   if (!status.ok()) {
     for (const uint32_t slot : slots) removing_.erase(child_->shm->slot(slot).address_text);
@@ -248,6 +250,10 @@ void Controller::OnRemoval(void* self) {
       Log(LogLevel::kError, "backends: {}", status.ToString());
     }
   }
+  // Gone for another reason too: with its configuration, or because its name stands for something else now.
+  std::erase_if(controller->removing_, [controller](const auto& entry) {
+    return controller->table_.Find(kDefaultPool, entry.first) == kNoSlot;
+  });
   if (!controller->removing_.empty()) {
     controller->removal_.Set(now + kRemovalNs);
     return;
@@ -259,20 +265,24 @@ void Controller::OnRemoval(void* self) {
 }
 
 Status Controller::SetWeight(std::string_view address, uint32_t weight) {
-  const auto known = state_.changes.find(std::string(address));
-  const bool leaving = known != state_.changes.end() && known->second.removed;
-  if (leaving || SlotsOf(address).empty()) return NotThere(address);
+  if (Status status = NamesKnown(); !status.ok()) return status;
+  if (SlotsOf(address).empty()) return NotThere(address);
   RuntimeState next = state_;
   next.changes[std::string(address)].weight = weight;
   return Change(std::move(next));
 }
 
 Status Controller::SetDrain(std::string_view address, bool drain) {
-  const auto known = state_.changes.find(std::string(address));
-  const bool leaving = known != state_.changes.end() && known->second.removed;
-  if (leaving || SlotsOf(address).empty()) return NotThere(address);
+  if (Status status = NamesKnown(); !status.ok()) return status;
+  const std::vector<BackendSpec> specs = SpecsOf(address);
+  if (specs.empty()) return NotThere(address);
   RuntimeState next = state_;
   next.changes[std::string(address)].drained = drain;
+  for (const BackendSpec& spec : specs) {
+    if (drain || spec.text != address || !next.Find(spec).drained) continue;
+    return Status(StatusCode::kInvalid, StatusSource::kConfig,
+                  fmt::format("backend {} is drained as {}: give that", address, spec.given));
+  }
   return Change(std::move(next));
 }
 

@@ -1,5 +1,7 @@
 #include "upstream/health_probe.h"
 
+#include "core/clock.h"
+
 namespace ub {
 namespace {
 
@@ -22,7 +24,7 @@ class TcpProbe final : public HealthProbe, public ConnectionHandler {
     if (connected) {
       OnConnected(0);
     } else {
-      connection_->SetDeadline(loop_->now_ns() + uint64_t{config_.timeout_ms} * 1'000'000);
+      connection_->SetDeadline(loop_->now_ns() + MsToNs(config_.timeout_ms));
     }
   }
 

@@ -59,8 +59,8 @@ class ManagementService {
   virtual void TakeListeners(std::vector<UniqueFd> sockets) = 0;
   // Clients of the main port that asked for a management path come through this (not owned).
   virtual void TakeHandover(int fd) = 0;
-  // `errors`: lines, empty where the reload went well.
-  virtual void OnReloadResult(uint64_t ticket, std::string_view errors) = 0;
+  // `errors`: lines, empty where the reload went well. `everywhere`: every process works by it.
+  virtual void OnReloadResult(uint64_t ticket, std::string_view errors, bool everywhere) = 0;
 };
 
 }  // namespace ub

@@ -142,9 +142,23 @@ Config RuntimeState::WithAdded(const Config& config) const {
 }
 
 RuntimeChange RuntimeState::Find(const BackendSpec& spec) const {
-  auto at = changes.find(spec.text);
-  if (at == changes.end()) at = changes.find(spec.given);
-  return at == changes.end() ? RuntimeChange() : at->second;
+  const auto at = [this](const std::string& address) {
+    const auto found = changes.find(address);
+    return found == changes.end() ? RuntimeChange() : found->second;
+  };
+  RuntimeChange out = at(spec.text);
+  if (spec.given == spec.text) return out;
+  const RuntimeChange name = at(spec.given);
+  out.removed |= name.removed && !out.added;
+  out.drained |= name.drained && !out.added;
+  if (out.weight == 0) out.weight = name.weight;
+  return out;
+}
+
+void RuntimeState::Overlay(BackendSpec* spec) const {
+  const RuntimeChange change = Find(*spec);
+  if (change.weight != 0) spec->weight = change.weight;
+  spec->admin = change.drained || change.removed ? AdminState::kDrain : AdminState::kReady;
 }
 
 RuntimeState RuntimeState::Drains() const {

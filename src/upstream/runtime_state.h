@@ -50,9 +50,11 @@ class RuntimeState {
 
   // `config` with the backends that were added.
   Config WithAdded(const Config& config) const;
-  // What is known of a resolved backend: by its own address, else by what the configuration calls
-  // it; an empty change where nothing is.
+  // What is known of a resolved backend, by its own address and by what the configuration calls it: removed or drained by
+  // either, unless it was added by itself; the weight of its own goes before its name's.
   RuntimeChange Find(const BackendSpec& spec) const;
+  // Takes weight and administrative state into it.
+  void Overlay(BackendSpec* spec) const;
   // Only the drains: what a reload keeps where there is no state file.
   RuntimeState Drains() const;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/admission.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "upstream/circuit_breaker.h"
 #include "upstream/peak_ewma.h"
@@ -12,10 +13,9 @@ namespace ub {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr uint64_t kNsPerMs = 1'000'000;
 constexpr uint64_t kGolden = 0x9e3779b97f4a7c15u;
 // The share of healthy backends is counted at most this often, and less often with many backends.
-constexpr uint64_t kMinPanicAgeNs = 10 * kNsPerMs;
+constexpr uint64_t kMinPanicAgeNs = MsToNs(10);
 constexpr uint64_t kPanicAgePerBackendNs = 2'000;
 
 // Adds to a word that only this process writes: no locked instruction is needed.
@@ -41,7 +41,7 @@ UpstreamGroup::~UpstreamGroup() = default;
 void UpstreamGroup::Configure(const Config& config) {
   const HealthCheckConfig& health = config.health_check;
   settings_.breaker = health.circuit_breaker;
-  settings_.slow_start_ns = health.slow_start_ms * kNsPerMs;
+  settings_.slow_start_ns = MsToNs(health.slow_start_ms);
   settings_.check_health = health.enabled;
   settings_.panic = false;
   panic_percent_ = health.panic_threshold_percent;

@@ -10,6 +10,7 @@
 #include "client.h"
 #include "fake_backend.h"
 #include "load_generator.h"
+#include "management.h"
 #include "proxy.h"
 
 namespace ub::itest {
@@ -119,6 +120,49 @@ TEST_F(Resolve, ARespawnedControllerGoesOn) {
   EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200) << "the table stands";
   Hosts("127.0.0.12 moving.test\n");
   EXPECT_TRUE(WaitFor([&] { return Answering(proxy) == std::set<std::string>{"127.0.0.12"}; }));
+}
+
+// What a controller that died knew of names is in the table.
+TEST_F(Resolve, ARespawnedControllerTakesChangesThoughNothingCanBeResolved) {
+  const FakeBackend one(At("127.0.0.11", port_)), two(At("127.0.0.12", port_));
+  Hosts("127.0.0.11 moving.test\n127.0.0.12 moving.test\n");
+  ConfigFile config = Config();
+  const Management management(&config);
+  Proxy proxy(config);
+  Prepare(&proxy);
+  ASSERT_TRUE(proxy.Start());
+  Hosts("");
+  const pid_t before = proxy.Controller();
+  kill(before, SIGKILL);
+  ASSERT_TRUE(WaitFor([&] { return proxy.Controller() != before && proxy.Controller() > 0; }));
+  const Response drained = management.Change("POST", "/admin/backends/drain", one.endpoint().Text());
+  EXPECT_EQ(drained.status, 200) << drained.body;
+  EXPECT_EQ(Answering(proxy), std::set<std::string>{"127.0.0.12"});
+}
+
+TEST_F(Resolve, WhatIsDoneToANameHoldsForItsAddresses) {
+  const FakeBackend one(At("127.0.0.11", port_)), two(At("127.0.0.12", port_));
+  Hosts("127.0.0.11 moving.test\n127.0.0.12 moving.test\n");
+  ConfigFile config = Config();
+  const Management management(&config);
+  Proxy proxy(config);
+  Prepare(&proxy);
+  ASSERT_TRUE(proxy.Start());
+  const std::string name = "moving.test:" + std::to_string(port_), address = one.endpoint().Text();
+  const auto state = [&] { return management.Backend(address)["state"].get<std::string>(); };
+  ASSERT_EQ(management.Change("POST", "/admin/backends/drain", name).status, 200);
+  EXPECT_EQ(state(), "drain");
+  ASSERT_EQ(management.Change("PUT", "/admin/backends/weight", address, ",\"weight\":7").status, 200);
+  EXPECT_EQ(state(), "drain") << "another weight undrains nothing";
+  const Response refused = management.Change("POST", "/admin/backends/undrain", address);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_TRUE(Contains(refused.body, "is drained as " + name)) << refused.body;
+  ASSERT_EQ(management.Change("POST", "/admin/backends/undrain", name).status, 200);
+  EXPECT_NE(state(), "drain");
+  EXPECT_EQ(management.Change("POST", "/admin/backends", address).status, 409);
+  ASSERT_EQ(management.Change("DELETE", "/admin/backends", name).status, 200);
+  EXPECT_TRUE(WaitFor([&] { return FetchOnce(proxy.endpoint()).status == 503; })) << "also the one with a weight of its own";
+  EXPECT_EQ(management.Change("DELETE", "/admin/backends", address).status, 404);
 }
 
 TEST_F(Resolve, AReloadBringsNewNames) {

@@ -274,12 +274,12 @@ void ChangeTable(ShmSegment& shm, Witness& witness, uint64_t seed) {
   while (witness.stop.load() == 0 && witness.abandon[kHands].load() == 0) {
     std::vector<BackendSpec> specs;
     for (uint32_t n = 0; n < kAddresses; ++n) {
-      if (specs.size() < kSlots && random.Below(3) == 0) specs.push_back(Spec(n));
+      if (specs.size() >= kSlots || random.Below(3) != 0) continue;
+      specs.push_back(Spec(n));
+      specs.back().weight = 1 + random.Below(100);
+      if (random.Below(4) == 0) specs.back().admin = AdminState::kDrain;
     }
     (void)table.Apply(0, specs);
-    const uint32_t b = random.Below(kSlots);
-    (void)table.SetWeight(b, 1 + random.Below(100));
-    (void)table.SetAdmin(b, random.Below(4) == 0 ? AdminState::kDrain : AdminState::kReady);
     shm.slot(random.Below(kSlots)).health.store(random.Below(5));
     witness.table_changes.fetch_add(1);
     sched_yield();
@@ -295,7 +295,6 @@ std::string Leftovers(ShmSegment& shm) {
   (void)table.Apply(0, {});
   if (Status status = table.Apply(0, specs); !status.ok()) return status.ToString();
   for (uint32_t b = 0; b < kSlots; ++b) {
-    (void)table.SetAdmin(b, AdminState::kReady);
     shm.slot(b).health.store(static_cast<uint32_t>(HealthState::kUp));
   }
   const uint32_t row = shm.TakeRow(ChildKind::kWorker, 0);

@@ -92,7 +92,7 @@ TEST_F(MetricsSnapshotTest, ASlotsNextTenantBeginsAtNothing) {
 TEST_F(MetricsSnapshotTest, StatesAreTold) {
   pool_.SetHealth(0, HealthState::kDown);
   pool_.SetHealth(1, HealthState::kUp);
-  ASSERT_TRUE(pool_.table().SetAdmin(pool_.Find(1), AdminState::kDrain).ok());
+  pool_.SetAdmin(1, AdminState::kDrain);
   const auto backends = SnapshotBackends(shm(), false);
   EXPECT_EQ(backends[0].state(), "down");
   EXPECT_FALSE(backends[0].healthy());

@@ -29,7 +29,7 @@ TEST(BackendView, CopiesOnlyWhereTheVersionMoved) {
   EXPECT_TRUE(view.Refresh());
   EXPECT_FALSE(view.Refresh());
   EXPECT_EQ(view.version(), pool.shm().header().table_version.load());
-  ASSERT_TRUE(pool.table().SetWeight(pool.Find(1), 7).ok());
+  pool.SetWeight(1, 7);
   EXPECT_EQ(view.entries()[1].weight, 100u);
   EXPECT_TRUE(view.Refresh());
   EXPECT_EQ(view.entries()[1].weight, 7u);

@@ -28,7 +28,7 @@ TEST(Candidates, AdministrativeStatesHoldEvenInPanic) {
   PolicyPool pool(MakeSpecs(1));
   pool.settings.panic = true;
   for (const AdminState admin : {AdminState::kDrain, AdminState::kMaint}) {
-    ASSERT_TRUE(pool.pool().table().SetAdmin(0, admin).ok());
+    pool.pool().SetAdmin(0, admin);
     pool.mutable_view().Refresh();
     EXPECT_FALSE(pool.Among().Usable(0));
   }

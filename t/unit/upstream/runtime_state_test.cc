@@ -82,6 +82,27 @@ TEST(RuntimeStateTest, AnAddressGoesBeforeTheNameThatItComesFrom) {
   EXPECT_TRUE(state.Find(two).empty());
 }
 
+TEST(RuntimeStateTest, WhatIsSaidOfANameHoldsForItsAddressesToo) {
+  RuntimeState state;
+  state.changes["app:80"].removed = state.changes["app:80"].drained = true;
+  state.changes["app:80"].weight = 5;
+  state.changes["10.0.0.1:80"].weight = 6;
+  state.changes["10.0.0.2:80"].added = true;
+  BackendSpec one, two;
+  one.text = "10.0.0.1:80";
+  two.text = two.given = "10.0.0.2:80";
+  one.given = "app:80";
+  EXPECT_TRUE(state.Find(one).removed);
+  EXPECT_TRUE(state.Find(one).drained);
+  EXPECT_EQ(state.Find(one).weight, 6u);
+  state.Overlay(&one);
+  EXPECT_EQ(one.weight, 6u);
+  EXPECT_EQ(one.admin, AdminState::kDrain);
+  two.given = "app:80";
+  EXPECT_FALSE(state.Find(two).removed) << "it was added by itself";
+  EXPECT_FALSE(state.Find(two).drained);
+}
+
 TEST(RuntimeStateTest, OnlyDrainsOutliveAReloadWithoutAFile) {
   const RuntimeState drains = Everything().Drains();
   ASSERT_EQ(drains.changes.size(), 1u);

@@ -64,6 +64,18 @@ class Pool {
   void Apply(const std::vector<BackendSpec>& specs) {
     const Status status = table_.Apply(0, specs);
     EXPECT_TRUE(status.ok()) << status.ToString();
+    specs_ = specs;
+  }
+  // As the controller does it: all anew, with another weight or administrative state of one.
+  void SetWeight(uint32_t n, uint32_t weight) {
+    auto specs = specs_;
+    specs[n].weight = weight;
+    Apply(specs);
+  }
+  void SetAdmin(uint32_t n, AdminState admin) {
+    auto specs = specs_;
+    specs[n].admin = admin;
+    Apply(specs);
   }
   UpstreamGroup& AddWorker() {
     const auto id = static_cast<uint32_t>(groups_.size());
@@ -111,6 +123,7 @@ class Pool {
  private:
   ShmSegment shm_;
   BackendTable table_;
+  std::vector<BackendSpec> specs_;
   std::vector<std::unique_ptr<UpstreamGroup>> groups_;
 };
 

@@ -64,8 +64,8 @@ TEST(UpstreamGroup, DownRecoveringDrainedAndMaintainedAreNotUsed) {
     Pool pool(MakeSpecs(5), std::string(row.name));
     pool.SetHealth(0, HealthState::kDown);
     pool.SetHealth(1, HealthState::kRecovering);
-    EXPECT_TRUE(pool.table().SetAdmin(pool.Find(2), AdminState::kDrain).ok());
-    EXPECT_TRUE(pool.table().SetAdmin(pool.Find(3), AdminState::kMaint).ok());
+    pool.SetAdmin(2, AdminState::kDrain);
+    pool.SetAdmin(3, AdminState::kMaint);
     pool.SetHealth(4, HealthState::kDegraded);
     EXPECT_TRUE(pool.group().Refresh()) << row.name;
     EXPECT_FALSE(pool.group().Refresh()) << row.name;
