@@ -42,6 +42,7 @@ enum class MessageType : uint32_t {
   kStateKept,     // arg: as sent; payload: empty, or why admin.state_file could not be written
   kReloadResult,  // how the reload that it asked for ended; arg: as asked; payload: empty, or error
                   // lines
+  kReloadHandedOut,  // in place of it: the configuration is good, and some process has not taken it yet
 };
 
 struct Message {

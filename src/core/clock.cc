@@ -26,4 +26,18 @@ std::string LogTime(uint64_t unix_ms) {
   return fmt::format("{}.{:03}", cached_text, unix_ms % 1000);
 }
 
+std::string_view HttpDate() {
+  static time_t cached_second = -1;
+  static char text[32];
+  static size_t size = 0;
+  const time_t second = time(nullptr);
+  if (second != cached_second) {
+    tm parts{};
+    gmtime_r(&second, &parts);
+    size = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    cached_second = second;
+  }
+  return {text, size};
+}
+
 }  // namespace ub

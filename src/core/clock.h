@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace ub {
 
@@ -27,6 +28,10 @@ uint64_t UnixMs();
 // the time zone's rules are consulted once a second at most. Not thread-safe: of a process only the main
 // thread logs.
 std::string LogTime(uint64_t unix_ms);
+
+// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7): now. Made once a second; good until the next call. Not
+// thread-safe, as above.
+std::string_view HttpDate();
 
 }  // namespace ub
 

@@ -167,6 +167,11 @@ void Binder::CheckHealth() {
   }
 }
 
+// Its connections come from this machine, what they carry does not.
+bool InFrontIsAProxy(const Config& config) {
+  return config.proxy_protocol.accept || !config.forwarded.trust.empty();
+}
+
 void Binder::CheckAdmin() {
   AdminConfig& admin = result_.config.admin;
   admin.port_given = root_.FindPath("admin.listen_port") != nullptr;
@@ -182,7 +187,10 @@ void Binder::CheckAdmin() {
                         "or listen on 127.0.0.1)",
                         admin.listen_address));
   }
-  if (admin.on_main_port && no_key) {
+  if (admin.on_main_port && no_key && InFrontIsAProxy(result_.config)) {
+    Problem(PositionOf("admin.on_main_port"),
+            "admin.on_main_port: what a proxy in front passes on comes from outside and there is no key (set admin.api_key)");
+  } else if (admin.on_main_port && no_key) {
     for (const ListenConfig& listen : result_.config.listen) {
       if (listen.is_unix || IsLoopback(listen.address)) continue;
       Problem(PositionOf("admin.on_main_port"),

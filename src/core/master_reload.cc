@@ -314,6 +314,7 @@ void Master::FinishReload(std::vector<std::string> errors) {
         AllAcked() ? "in force in every process" : "handed out, not every process has taken it yet",
         MonotonicMs() - reload_begun_ms_);
   }
+  const bool everywhere = !errors.empty() || AllAcked();
   std::string lines;
   for (const std::string& error : errors) lines += (lines.empty() ? "" : "\n") + error;
   if (lines.size() > Channel::kMaxPayload) lines.resize(Channel::kMaxPayload);
@@ -321,7 +322,7 @@ void Master::FinishReload(std::vector<std::string> errors) {
   for (const uint64_t arg : answering_) {
     if (controller == nullptr) break;
     Message result;
-    result.type = MessageType::kReloadResult;
+    result.type = everywhere ? MessageType::kReloadResult : MessageType::kReloadHandedOut;
     result.arg = arg;
     result.payload = lines;
     SendTo(*controller, std::move(result));

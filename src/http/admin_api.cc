@@ -108,6 +108,8 @@ ManagementResponse Failed(const Status& status) {
     case StatusCode::kInvalid:
     case StatusCode::kTooLarge:
       return Envelope(400, status.detail());
+    case StatusCode::kUnavailable:
+      return Envelope(503, status.detail());
     default:
       return Envelope(500, status.detail());
   }
@@ -212,14 +214,15 @@ std::optional<ManagementResponse> AdminApi::Reload(const ManagementRequest& requ
   return std::nullopt;
 }
 
-std::optional<AdminApi::ReloadAnswer> AdminApi::OnReloadResult(uint64_t ticket, std::string_view errors) {
+std::optional<AdminApi::ReloadAnswer> AdminApi::OnReloadResult(uint64_t ticket, std::string_view errors, bool everywhere) {
   const auto at = reloads_.find(ticket);
   if (at == reloads_.end()) return std::nullopt;
   const uint64_t exchange = at->second;
   reloads_.erase(at);
   if (errors.empty()) {
-    return ReloadAnswer{exchange, Envelope(200, "the new configuration is in force",
-                                           {{"config_generation", host_->generation()}})};
+    const char* const how = everywhere ? "the new configuration is in force"
+                                       : "the new configuration is handed out, not every process has taken it yet";
+    return ReloadAnswer{exchange, Envelope(everywhere ? 200 : 202, how, {{"config_generation", host_->generation()}})};
   }
   Json lines = Json::array();
   for (const std::string_view line : SplitTrimmed(errors, '\n')) lines.push_back(line);

@@ -36,7 +36,7 @@ class AdminApi {
     ManagementResponse response;
   };
   // `errors`: a line each; empty: it is in force. nullopt: nobody waits for that ticket.
-  std::optional<ReloadAnswer> OnReloadResult(uint64_t ticket, std::string_view errors);
+  std::optional<ReloadAnswer> OnReloadResult(uint64_t ticket, std::string_view errors, bool everywhere);
 
  private:
   ManagementResponse SetDrain(const ManagementRequest& request, bool drain);

@@ -12,9 +12,7 @@ const std::string_view kDashboardFields =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src "
     "'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Referrer-Policy: no-referrer\r\n"
-    "Cache-Control: no-cache\r\n";
+    "Referrer-Policy: no-referrer\r\n";
 
 std::span<const DashboardFile> DashboardFiles() {
   static const DashboardFile kFiles[] = {

@@ -22,8 +22,7 @@ std::span<const DashboardFile> DashboardFiles();
 // The file served at `path`; null where there is none.
 const DashboardFile* FindDashboardFile(std::string_view path);
 
-// Header lines that go with each of them: the policy, and that a copy is asked for anew (it may be
-// another version's).
+// Header lines that go with each of them: what the page may do, which is little.
 extern const std::string_view kDashboardFields;
 
 }  // namespace ub

@@ -1,10 +1,10 @@
 #include "http/error_page.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 
+#include "core/clock.h"
 #include "http/char_class.h"
 
 namespace ub {
@@ -13,6 +13,7 @@ namespace {
 // One plain sentence for people, by status.
 std::string_view Explanation(uint16_t status) {
   switch (status) {
+    case 200: return "The request was to go no further (Max-Forwards).";
     case 308: return "This is served by https only.";
     case 400: return "The request could not be understood.";
     case 405: return "This method is not allowed here.";
@@ -89,20 +90,12 @@ std::string Escaped(std::string_view text, bool json) {
   return out;
 }
 
-std::string HttpDate() {
-  const time_t now = time(nullptr);
-  tm parts;
-  gmtime_r(&now, &parts);
-  char text[32];
-  const size_t n = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  return std::string(text, n);
-}
-
 }  // namespace
 
 std::string_view ReasonPhrase(uint16_t status) {
   switch (status) {
     case 200: return "OK";
+    case 202: return "Accepted";
     case 308: return "Permanent Redirect";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
+#include "core/config_text.h"
 #include "http/authority.h"
 #include "http/char_class.h"
 #include "http/client_certificate.h"
@@ -50,6 +52,14 @@ class FieldCopier {
       begin_ = field.name.data();
     }
     end_ = field.value.data() + field.value.size() + 2;
+  }
+
+  void PutNumber(std::string_view name, uint64_t value) {
+    Flush();
+    pen_->Put(name);
+    pen_->Put(": ");
+    pen_->Number(value);
+    pen_->Put("\r\n");
   }
 
  private:
@@ -107,6 +117,12 @@ bool IsReplacedVariable(std::string_view name, bool peer_trusted, const Forwarde
          SameVariable(name, "x-forwarded-proto") || SameVariable(name, "x-real-ip");
 }
 
+// X-Forwarded-Port, -Prefix, -Ssl and whatever else programs build addresses from.
+bool IsForwardedClaim(std::string_view name) {
+  constexpr std::string_view kPrefix = "x-forwarded-";
+  return name.size() > kPrefix.size() && (name[0] | 0x20) == 'x' && SameVariable(name.substr(0, kPrefix.size()), kPrefix);
+}
+
 // Fields of a request that the proxy replaces by its own, or that nobody but a trusted peer may send.
 bool IsReplaced(const HeaderField& field, bool peer_trusted, const ForwardedConfig& settings) {
   switch (field.id) {
@@ -122,6 +138,7 @@ bool IsReplaced(const HeaderField& field, bool peer_trusted, const ForwardedConf
     case HeaderId::kXRequestId:
       return settings.x_request_id;
     default:
+      if (!peer_trusted && IsForwardedClaim(field.name)) return true;
       return IsReplacedVariable(field.name, peer_trusted, settings) ||
              (settings.client_certificates && !peer_trusted && IsClientCertificateField(field.name));
   }
@@ -198,6 +215,22 @@ void RemoveHopByHop(HeaderList* headers, bool keep_upgrade) {
   });
 }
 
+namespace {
+
+// Where it is a number at all.
+std::optional<uint64_t> MaxForwards(const RequestHead& head, const HeaderField& field) {
+  if (head.method != Method::kOptions || !EqualsIgnoreCase(field.name, "Max-Forwards")) return std::nullopt;
+  return ParseUnsigned(field.value);
+}
+
+}  // namespace
+
+bool EndsHere(const RequestHead& head) {
+  return head.method == Method::kOptions && std::any_of(head.headers.begin(), head.headers.end(), [&](const HeaderField& field) {
+           return MaxForwards(head, field) == 0u;
+         });
+}
+
 void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const ClientAddress& client,
                            const ForwardedConfig& settings, std::string_view request_id, std::string_view fallback_host,
                            Buffer* out) {
@@ -219,6 +252,10 @@ void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const Clie
     for (const HeaderField& field : head->headers) {
       if (IsReplaced(field, client.peer_trusted, settings)) continue;
       if (!certificate.empty() && IsClientCertificateField(field.name)) continue;
+      if (const auto left = MaxForwards(*head, field)) {
+        copier.PutNumber(field.name, *left - 1);
+        continue;
+      }
       copier.Put(field);
     }
   }

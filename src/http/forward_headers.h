@@ -43,9 +43,12 @@ struct Framing {
   uint64_t content_length = 0;  // with kLength
 };
 
+// An OPTIONS that must not go further (RFC 9110 section 7.6.2): it is for us to answer.
+bool EndsHere(const RequestHead& head);
+
 // The request head as a backend gets it: always HTTP/1.1. `head` loses its hop-by-hop fields, but where `head->upgrade` the
 // upgrade is asked for. `fallback_host` is sent where an HTTP/1.0 client named none. X-Forwarded-* of a trusted peer are
-// extended, those of any other replaced.
+// extended, those of any other replaced. Max-Forwards of OPTIONS counts down.
 void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const ClientAddress& client,
                            const ForwardedConfig& settings, std::string_view request_id, std::string_view fallback_host,
                            Buffer* out);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
 #include "http/body.h"
 #include "http/health_probe_http2.h"
 #include "http/http1_parser.h"
@@ -31,7 +32,7 @@ class HttpProbe final : public HealthProbe, public ConnectionHandler {
     }
     connection_ = std::move(*made);
     // One deadline for the whole check.
-    connection_->SetDeadline(loop_->now_ns() + uint64_t{config_.timeout_ms} * 1'000'000);
+    connection_->SetDeadline(loop_->now_ns() + MsToNs(config_.timeout_ms));
     if (connected) OnConnected(0);
   }
 

@@ -132,7 +132,7 @@ bool Http1Server::TakeHead(char* bytes, size_t count, bool in_scratch) {
   head_sent_ = until_close_ = false;
   half_closed_ok_ = connection_->peer_ended();
   exchange_->reader.Begin(head->body, head->content_length);
-  if (config().admin.on_main_port && HandOver({bytes, count})) return state_ != State::kClosed;
+  if (config().admin.on_main_port && config().admin.enabled && HandOver({bytes, count})) return state_ != State::kClosed;
   StartExchange(bytes + head->bytes, count - head->bytes, in_scratch, head->bytes);
   return true;
 }
@@ -267,9 +267,12 @@ void Http1Server::OnDeadline() {
       if (connection_->congested()) break;
       Close();
       return;
+    case State::kHandshake:
+      Add(context_->counters->tls_failures);
+      Close();
+      return;
     case State::kLingering:
     case State::kProxyHead:
-    case State::kHandshake:
       Close();
       return;
     case State::kHead:

@@ -129,7 +129,7 @@ bool Http1Server::ReadProxyHead() {
     exchange_->input.Clear();  // it is read anew with the next edge
     return false;
   }
-  Add(context_->counters->bytes_received, result.bytes);
+  if (!tls_) Add(context_->counters->bytes_received, result.bytes);  // else they were only looked at
   if (verdict == ProxyVerdict::kIncomplete) {
     connection_->LookAgain();
     return true;
@@ -143,6 +143,7 @@ bool Http1Server::ReadProxyHead() {
   }
   if (tls_) {
     (void)connection_->Read(to, head.bytes);
+    Add(context_->counters->bytes_received, head.bytes);
     exchange_->input.Clear();
   } else {
     exchange_->input.Consume(head.bytes);

@@ -106,7 +106,7 @@ size_t Http1Server::SendError(ErrorPage page) {
 
 bool Http1Server::HandOver(std::string_view bytes) {
   // What TLS holds of a connection cannot be sent to another process.
-  if (client_.tls || !IsManagementPath(context_->request_head.target)) return false;
+  if (tls_ || !IsManagementPath(context_->request_head.target)) return false;
   // What is not sent yet of an earlier answer cannot go along; neither can more than a message holds.
   const bool sent = !connection_->congested() && SendHandover(context_->handover_fd, connection_->fd(), bytes);
   if (sent) {

@@ -29,7 +29,6 @@ class Http2Request {
   // with `key` as its Sec-WebSocket-Key. To be said before Finish.
   bool websocket() const { return (seen_ & kProtocol) != 0; }
   void set_key(std::string_view key) { key_ = key; }
-  std::string_view key() const { return key_; }
   // The first line as a log should have it: "GET / HTTP/2.0".
   std::string FirstLine() const;
 

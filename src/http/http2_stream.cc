@@ -82,7 +82,9 @@ void Http2Stream::StartExchange() {
   if (connect_) {
     std::string id;
     context_->NewRequestId(&id);
-    request_.set_key(Base64(std::string_view(id).substr(0, kWebSocketKeyBytes)));
+    const std::string key = Base64(std::string_view(id).substr(0, kWebSocketKeyBytes));
+    request_.set_key(key);
+    accept_ = WebSocketAccept(key);
   }
   const ParseOutcome outcome = request_.Finish(bodiless_, server_->Limits(), head);
   const uint32_t most = context_->config->limits.requests_per_connection;
@@ -234,7 +236,7 @@ void Http2Stream::SendBody(std::string_view data, bool end, std::string_view tra
 // answers this request (RFC 6455 section 4.1), is left to us.
 bool Http2Stream::TakesSwitch(const ResponseHead& head) const {
   const auto accept = std::find_if(head.headers.begin(), head.headers.end(), IsWebSocketAccept);
-  return accept != head.headers.end() && accept->value == WebSocketAccept(request_.key());
+  return accept != head.headers.end() && accept->value == accept_;
 }
 
 // RFC 8441 section 5.

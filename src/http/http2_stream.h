@@ -102,6 +102,7 @@ class Http2Stream final : public ServerStream, public CodecStream {
   bool malformed_ = false;
   bool grpc_ = false;
   bool connect_ = false;        // it asks for a tunnel (RFC 8441)
+  std::string accept_;          // what must answer that, from a backend of HTTP/1
   bool tunnel_ = false;         // and has it
   bool head_request_ = false;
   bool head_sent_ = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "event/address.h"
 #include "http/body.h"
@@ -22,6 +23,7 @@ constexpr uint64_t kIdleNs = 60 * kSecondNs;
 constexpr uint64_t kWriteNs = 10 * kSecondNs;  // without any progress
 constexpr uint64_t kLingerNs = 2 * kSecondNs;
 constexpr int kHandoverBatch = 64;
+constexpr int kReadRounds = 4;
 
 // Whether the address that a connection came to can be reached from this machine only.
 bool IsLocalAddress(int fd) {
@@ -38,9 +40,9 @@ bool IsLocalAddress(int fd) {
 
 std::string Render(const ManagementResponse& response, bool close, bool head_only) {
   std::string out = fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
+      "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
       "X-Content-Type-Options: nosniff\r\n{}{}\r\n",
-      response.status, ReasonPhrase(response.status), response.content_type, response.body.size(),
+      response.status, ReasonPhrase(response.status), HttpDate(), response.content_type, response.body.size(),
       response.fields, close ? "Connection: close\r\n" : "");
   if (!head_only) out += response.body;
   return out;
@@ -96,8 +98,12 @@ class ManagementServer::Client final : public ConnectionHandler {
   }
 
   void OnReadable() override {
-    // While an answer is worked out nothing is read: the next request waits in the socket.
-    while (connection_ != nullptr && state_ != State::kWaiting && !connection_->congested()) {
+    // While an answer is worked out nothing is read: the next request waits in the socket. Others have their turn too.
+    for (int round = 0; connection_ != nullptr && state_ != State::kWaiting && !connection_->congested(); ++round) {
+      if (round == kReadRounds) {
+        connection_->ReadSoon();
+        return;
+      }
       char bytes[16384];
       const IoResult result = connection_->Read(bytes, sizeof bytes);
       if (result.state == IoState::kWouldBlock) return;
@@ -146,13 +152,12 @@ class ManagementServer::Client final : public ConnectionHandler {
   bool TakeHead() {
     const ParseOutcome outcome = ParseRequestHead(input_, cursor_, ParseLimits(), &head_);
     if (outcome.verdict == ParseVerdict::kIncomplete) return false;
-    head_only_ = false;
     if (outcome.verdict == ParseVerdict::kBad) {
       Send(Refusal(outcome.status, outcome.reason), true);
       return false;
     }
     cursor_ = HeadCursor();
-    close_ = main_port_ || !head_.keep_alive;
+    close_ = main_port_ || !head_.keep_alive || head_.minor_version == 0;
     head_only_ = head_.method == Method::kHead;
     if (!head_.target.starts_with('/')) {  // OPTIONS * (CONNECT was refused with the head)
       Send(Refusal(400, "the request target is no path"), true);
@@ -216,6 +221,7 @@ class ManagementServer::Client final : public ConnectionHandler {
     answered_ = true;
     progress_ = connection_->sent_bytes();
     const bool written = connection_->Write(Render(response, close, head_only_));
+    head_only_ = false;  // a refusal of what comes next may come before its method is known
     if (!written) {
       Close();
       return;

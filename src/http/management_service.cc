@@ -126,8 +126,8 @@ void HttpManagement::TakeListeners(std::vector<UniqueFd> sockets) { server_->Lis
 
 void HttpManagement::TakeHandover(int fd) { server_->TakeHandover(fd); }
 
-void HttpManagement::OnReloadResult(uint64_t ticket, std::string_view errors) {
-  const auto answer = api_->OnReloadResult(ticket, errors);
+void HttpManagement::OnReloadResult(uint64_t ticket, std::string_view errors, bool everywhere) {
+  const auto answer = api_->OnReloadResult(ticket, errors, everywhere);
   if (answer) server_->Answer(answer->exchange, answer->response);
 }
 
@@ -177,7 +177,17 @@ ManagementResponse HttpManagement::Health() const {
 
 ManagementResponse HttpManagement::Ready() const {
   const std::vector<BackendMetrics> backends = SnapshotBackends(host_->shm(), false);
-  const auto usable = std::count_if(backends.begin(), backends.end(), [](const auto& each) { return each.usable(); });
+  // As workers see it (UpstreamGroup::UpdatePanic): below the threshold all primaries are used, whatever their checks say.
+  uint64_t taking = 0, healthy = 0;
+  for (const BackendMetrics& each : backends) {
+    if (each.backup || each.admin != AdminState::kReady) continue;
+    ++taking;
+    healthy += each.healthy() ? 1 : 0;
+  }
+  const bool panic = healthy * 100 < taking * host_->config()->health_check.panic_threshold_percent;
+  const auto usable = std::count_if(backends.begin(), backends.end(), [panic](const auto& each) {
+    return each.usable() || (panic && !each.backup && each.admin == AdminState::kReady && each.circuit != CircuitState::kOpen);
+  });
   const bool ready = usable > 0 && !host_->draining();
   const char* const status = host_->draining() ? "draining" : ready ? "ready" : "no backend is usable";
   return {static_cast<uint16_t>(ready ? 200 : 503), "application/json",

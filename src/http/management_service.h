@@ -31,7 +31,7 @@ class HttpManagement final : public ManagementService, public ManagementHandler 
   void Stop() override;
   void TakeListeners(std::vector<UniqueFd> sockets) override;
   void TakeHandover(int fd) override;
-  void OnReloadResult(uint64_t ticket, std::string_view errors) override;
+  void OnReloadResult(uint64_t ticket, std::string_view errors, bool everywhere) override;
 
   // ManagementHandler
   std::optional<ManagementResponse> OnRequest(const ManagementRequest& request) override;

@@ -75,7 +75,7 @@ class Writer {
 void PutTotals(const MetricsSnapshot& s, std::string_view algorithm, Writer* out) {
   out->Metric("build_info", "gauge", "Constant 1; what runs.");
   out->Value(fmt::format("version=\"{}\",algorithm=\"{}\"", Label(Version()), Label(algorithm)), 1);
-  out->One("uptime_seconds", "gauge", "Seconds since the master started.", s.uptime_seconds);
+  out->One("uptime_seconds", "gauge", "Seconds since the balancer started; an upgrade of the binary goes on counting.", s.uptime_seconds);
   out->One("config_generation", "gauge", "Number of the configuration in force; grows with each reload.",
            s.config_generation);
   out->Metric("requests_total", "counter",

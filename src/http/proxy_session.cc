@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "http/request_record.h"
 
@@ -17,6 +18,12 @@ bool IsUsableId(std::string_view id) {
   return !id.empty() && id.size() <= kMaxRequestId && std::all_of(id.begin(), id.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
            c == '.' || c == ':' || c == '+' || c == '/' || c == '=';
+  });
+}
+
+bool HasDate(const HeaderList& headers) {
+  return std::any_of(headers.begin(), headers.end(), [](const HeaderField& field) {
+    return field.name.size() == 4 && EqualsIgnoreCase(field.name, "Date");
   });
 }
 
@@ -89,6 +96,7 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
     Answer(413);
     return;
   }
+  if (EndsHere(*head)) return Answer(200);
   if (context_->group->algorithm().uses_key) key_ = context_->settings.hash_key.Hash(*head, client_.address);
   const std::string fallback_host = head->authority.empty() ? stream->LocalHost() : std::string();
   WriteForwardedRequest(head, stream->client(), client_, config_->forwarded, request_id_, fallback_host, &head_);
@@ -157,6 +165,7 @@ void ProxySession::OnQueueTimeout() {
 void ProxySession::Launch(std::string_view body) {
   for (;;) {
     attempts_++;
+    if (attempts_ + reused_died_ > 1) Add(context_->counters->retries);
     last_slot_ = lease_.slot;
     fresh_ = false;
     ChooseAttempt();
@@ -165,8 +174,8 @@ void ProxySession::Launch(std::string_view body) {
     NoteFailure(error->failure, error->status);
     if (!MayRetry(error->failure, error->status) || !Acquire(body)) return;
   }
-  fresh_ = !attempt_->reused();
-  Add(attempt_->reused() ? context_->counters->upstream_reuses : context_->counters->upstream_connects);
+  if (attempt_->reused()) Add(context_->counters->upstream_reuses);
+  NoteConnect();
   if (attempt_->connecting()) {
     if (body_.empty() && !body.empty()) {
       body_.Append(body);
@@ -179,7 +188,15 @@ void ProxySession::Launch(std::string_view body) {
   if (!body_end_ && attempt_->writable()) stream_->ResumeBody();
 }
 
+// Once for a connection of its own, and only when that stands.
+void ProxySession::NoteConnect() {
+  if (fresh_ || attempt_->connect_ns() == UpstreamAttempt::kNoConnect) return;
+  fresh_ = true;
+  Add(context_->counters->upstream_connects);
+}
+
 void ProxySession::OnAttemptWritable() {
+  NoteConnect();
   if (!idempotent_ && !body_.empty()) DropBody(body_.view());
   if (!body_end_) {
     stream_->ResumeBody();
@@ -218,6 +235,7 @@ void ProxySession::OnInterim(ResponseHead* head) { stream_->SendInterim(head); }
 void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool end) {
   const uint64_t now = context_->loop->now_ns();
   response_ns_ = now - attempt_->sent_ns();
+  NoteConnect();
   const bool failed = StatusIsFailure(config_->retry, head->status);
   if (failed && RetryElsewhere(head->status)) return;
   if (failed || lease_.half_open) {
@@ -230,6 +248,7 @@ void ProxySession::OnResponse(ResponseHead* head, std::string_view data, bool en
   Transition(State::kResponding);
   head_.Clear();
   body_.Clear();
+  if (!HasDate(head->headers)) head->headers.push_back({"Date", HttpDate()});  // RFC 9110 section 6.6.1
   stream_->SendHead(head, config_->forwarded.x_request_id ? std::string_view(request_id_) : std::string_view(), data,
                     end);
   if (end) Finish(true);
@@ -286,7 +305,6 @@ void ProxySession::NoteFailure(TryFailure failure, const Status& status) {
     reused_died_++;
     attempts_--;
     fresh_only_ = true;
-    if (failure == TryFailure::kRefused) failed_status_ = 503;
   } else {
     if (tried_count_ < kMaxTried) tried_[tried_count_++] = lease_.slot;
     Log(LogLevel::kWarn, "backend {}: {} (request {})", context_->group->Slot(lease_.slot).address_text,
@@ -304,16 +322,11 @@ bool ProxySession::MayRetry(TryFailure failure, const Status& status) {
     return false;
   }
   failed_status_ = HttpStatusOf(status);
-  if (failure == TryFailure::kReusedDied || failure == TryFailure::kRefused) {
-    Add(context_->counters->retries);
-  } else {
-    CountRetry();
-  }
+  if (failure != TryFailure::kReusedDied && failure != TryFailure::kRefused) CountRetry();
   return true;
 }
 
 void ProxySession::CountRetry() {
-  Add(context_->counters->retries);
   if (counted_retry_) return;
   counted_retry_ = true;
   context_->retrying++;
@@ -334,6 +347,7 @@ void ProxySession::EndLease(Outcome outcome) {
   if (!lease_.valid()) return;
   const Lease lease = lease_;
   lease_ = Lease();
+  NoteConnect();
   RecordTry(*context_->shm, context_->row,
             {lease.slot, fresh_, attempts_ + reused_died_ > 1, response_ns_, attempt_->bytes_sent(),
              attempt_->bytes_received()});
@@ -349,7 +363,6 @@ void ProxySession::Answer(uint16_t status, uint32_t retry_after_seconds, std::st
   page.status = status;
   page.request_id = request_id_;
   page.json = wants_json_;
-  page.head_only = method_ == Method::kHead;
   page.retry_after_seconds = status == 503 ? kRetryAfterSeconds : retry_after_seconds;
   page.fields = fields;
   sent_bytes_ = stream_->SendError(page);
@@ -365,10 +378,10 @@ void ProxySession::Finish(bool complete) {
   Transition(State::kDone);
   context_->queue->Leave(this);
   attempt_->End();
+  if (notes_.taken()) LogAccess(complete);  // names the backend, so before its slot may go to another
   EndLease(complete ? Outcome::kSuccess : Outcome::kNeutral);
   head_.Clear();
   body_.Clear();
-  if (notes_.taken()) LogAccess(complete);
   if (!tunnel) context_->active--;
   if (counted_retry_) context_->retrying--;
   RecordRequest(*context_->shm, context_->row,

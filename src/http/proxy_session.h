@@ -86,6 +86,7 @@ class ProxySession final : public StreamHandler, public AttemptHandler, public W
   // the client's. True: it was thrown away.
   bool RetryElsewhere(uint16_t status);
   void CountRetry();
+  void NoteConnect();
   // False: it is given up, and the client was answered.
   bool MayRetry(TryFailure failure, const Status& status);
   void EndLease(Outcome outcome);

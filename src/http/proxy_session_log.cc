@@ -11,7 +11,8 @@ void ProxySession::LogAccess(bool complete) const {
   entry.unix_ms = UnixMs();
   entry.request_id = request_id_;
   entry.client = client_.address.Text(&text);
-  entry.status = status_ != 0 ? status_ : kStatusClientLeft;
+  // Nothing was answered: the client left, or a drain's deadline passed.
+  entry.status = status_ != 0 ? status_ : client_left_ ? kStatusClientLeft : 503;
   entry.bytes_received = body_bytes_;
   entry.bytes_sent = sent_bytes_;
   entry.tries = attempts_ + reused_died_;

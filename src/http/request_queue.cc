@@ -1,5 +1,7 @@
 #include "http/request_queue.h"
 
+#include "core/clock.h"
+
 namespace ub {
 
 RequestQueue::RequestQueue(EventLoop* loop, std::atomic<uint32_t>* gauge)
@@ -8,7 +10,7 @@ RequestQueue::RequestQueue(EventLoop* loop, std::atomic<uint32_t>* gauge)
 bool RequestQueue::Join(Waiter* waiter) {
   if (size_ >= config_.max_requests) return false;
   waiter->waiting_ = true;
-  waiter->deadline_ns_ = loop_->now_ns() + uint64_t{config_.timeout_ms} * 1'000'000;
+  waiter->deadline_ns_ = loop_->now_ns() + MsToNs(config_.timeout_ms);
   waiter->before_ = tail_;
   waiter->behind_ = nullptr;
   (tail_ != nullptr ? tail_->behind_ : head_) = waiter;

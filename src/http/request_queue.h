@@ -40,7 +40,7 @@ class Waiter {
 
 class RequestQueue {
  public:
-  static constexpr uint64_t kPollNs = 3'000'000;  // of another worker's place we learn in under 5 ms
+  static constexpr uint64_t kPollNs = 3'000'000;  // of another worker's place we learn within this and a tick
 
   // `gauge` is kept at size(), for whoever looks from outside.
   RequestQueue(EventLoop* loop, std::atomic<uint32_t>* gauge);

@@ -1,8 +1,8 @@
 // One try of a request at one backend: the request out, the response in. What all protocols have in common; http1_attempt and
 // http2_attempt are the ways to speak with a backend.
 //
-// Reused from try to try. Every event ends in at most one call of the handler, as the very last thing that the attempt
-// does: the handler may start the next try, or finish the session, from within. Worker process.
+// Reused from try to try. A call of the handler is the last thing that the attempt does with an event, unless it sees
+// that the handler has left it as it was: the handler may start the next try, or finish the session, from within. Worker process.
 #ifndef UB_HTTP_UPSTREAM_ATTEMPT_H_
 #define UB_HTTP_UPSTREAM_ATTEMPT_H_
 
@@ -49,7 +49,7 @@ struct AttemptError {
 class UpstreamAttempt {
  public:
   struct Request {
-    std::string_view head;  // forwarded head; must stay until the attempt ends
+    std::string_view head;  // forwarded head; must stay until the response is there
     std::string_view body;  // what is there of the body; the same
     bool body_complete = true;
     bool chunked = false;

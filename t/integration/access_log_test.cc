@@ -180,6 +180,22 @@ TEST_F(AccessLogTest, FailuresTellWhatBecameOfThem) {
 }
 
 // Files are moved away under load: each request has one line, whole, in one of them.
+// Nobody left: 499 would say so.
+TEST_F(AccessLogTest, WhatADrainCutsIsOurs) {
+  Gate never;
+  const FakeBackend slow([&](Exchange& exchange) { exchange.Wait(never); });
+  Proxy proxy(Config().ClearBackends().Backend(slow).Set("timeout", "{ drain_ms: 300 }"));
+  ASSERT_TRUE(proxy.Start());
+  Client client(proxy.endpoint());
+  client.Send(RequestText("GET", "/"));
+  ASSERT_TRUE(WaitFor([&] { return slow.concurrent() == 1; }));
+  EXPECT_EQ(proxy.Stop(SIGQUIT), 0);
+  const auto lines = WaitLines(1);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(Member(lines[0], "status"), "503") << lines[0];
+  never.Open();
+}
+
 TEST_F(AccessLogTest, ReopeningLosesAndTearsNothing) {
   Proxy proxy(Config("json", 2));
   ASSERT_TRUE(proxy.Start());

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "core/clock.h"
 #include "load_generator.h"
 #include "management.h"
 
@@ -143,6 +144,49 @@ TEST_F(AdminTest, DeleteDrainsFirst) {
   EXPECT_TRUE(WaitFor([&] { return State(slow) == "gone"; }));
 }
 
+// The controller waited for its last request every 20 ms, for ever, and made all workers look at the table anew.
+TEST_F(AdminTest, ARemovedBackendWhoseConfigurationIsGoneIsForgotten) {
+  Gate gate;
+  const FakeBackend slow([&](Exchange& exchange) {
+    exchange.Wait(gate);
+    exchange.Reply(200, "late");
+  });
+  config_.ClearBackends().Backend(slow).Backend(a_);
+  Start();
+  std::unique_ptr<Client> client;
+  while (slow.concurrent() == 0) {
+    client = std::make_unique<Client>(proxy_->endpoint());
+    client->Send(RequestText("GET", "/"));
+    ASSERT_TRUE(WaitFor([&] { return slow.concurrent() == 1 || client->socket().Readable(); }));
+  }
+  ASSERT_EQ(management_->Change("DELETE", "/admin/backends", At(slow)).status, 200);
+  ASSERT_TRUE(proxy_->Reload(config_.ClearBackends().Backend(a_)));
+  const auto version = [&] { return proxy_->segment().header().table_version.load(); };
+  // Still in the turn of the loop in which the controller may find that it is gone.
+  uint64_t seen = 0;
+  EXPECT_TRUE(WaitFor([&] {
+    seen = version();
+    for (const uint64_t until = MonotonicMs() + 200; MonotonicMs() < until;) management_->Get("/health");
+    return version() == seen;
+  }));
+  EXPECT_EQ(State(slow), "gone");
+  gate.Open();
+  EXPECT_EQ(client->Read().body, "late");
+}
+
+TEST_F(AdminTest, AConfiguredBackendComesBackAsItIsConfigured) {
+  Start();
+  ASSERT_EQ(management_->Change("DELETE", "/admin/backends", At(b_)).status, 200);
+  ASSERT_TRUE(WaitFor([&] { return State(b_) == "gone"; }));
+  for (const char* other : {",\"max_connections\":3", ",\"backup\":true", ",\"protocol\":\"h2\"", ",\"name\":\"x\""}) {
+    const Response refused = management_->Change("POST", "/admin/backends", At(b_), other);
+    EXPECT_EQ(refused.status, 400) << refused.body;
+    EXPECT_TRUE(Contains(refused.body, "comes back as it is configured")) << refused.body;
+  }
+  EXPECT_EQ(management_->Change("POST", "/admin/backends", At(b_), ",\"weight\":9").status, 200);
+  EXPECT_EQ(management_->Backend(At(b_))["weight"], 9);
+}
+
 TEST_F(AdminTest, WrongRequestsGetProperErrors) {
   config_.Set("shared_memory", "{ max_backends: 3 }");
   Start();
@@ -235,10 +279,22 @@ TEST_F(AdminTest, AHalfSentRequestIsToldThatItIsLate) {
   Client head(management_->endpoint()), body(management_->endpoint());
   head.Send("POST /admin/backends HTTP/1.1\r\nHost: localhost\r\nContent-Le");
   body.Send("POST /admin/backends HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\n{\"address\":");
-  for (Client* const client : {&head, &body}) {
-    EXPECT_EQ(client->Read("POST").status, 408);
+  // What was asked before says nothing of it.
+  Client second(management_->endpoint());
+  second.Send("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(second.Read("HEAD").status, 200);
+  second.Send("GET /hea");
+  for (Client* const client : {&head, &body, &second}) {
+    const Response late = client->Read("POST");
+    EXPECT_EQ(late.status, 408);
+    EXPECT_TRUE(Contains(late.body, "did not come in time")) << late.body;
     EXPECT_TRUE(client->ServerClosed());
   }
+  // One that could not be told that its connection is kept.
+  Client old(management_->endpoint());
+  old.Send("GET /health HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_EQ(old.Read().status, 200);
+  EXPECT_TRUE(old.ServerClosed());
   EXPECT_EQ(Listed(), (std::set<std::string>{At(a_), At(b_)}));
 }
 
@@ -305,6 +361,17 @@ TEST_F(AdminTest, ReloadSaysHowItWent) {
   EXPECT_EQ(bad.status, 400);
   EXPECT_TRUE(Contains(bad.body, "listen_prot")) << bad.body;
   EXPECT_EQ(management_->Get("/admin/health").status, 200);
+}
+
+TEST_F(AdminTest, AReloadThatAProcessHasNotTakenSaysSo) {
+  Start();
+  const pid_t worker = proxy_->Workers().front();
+  kill(worker, SIGSTOP);
+  const Response late = management_->Ask("POST", "/admin/reload");
+  kill(worker, SIGCONT);
+  EXPECT_EQ(late.status, 202) << late.body;
+  EXPECT_TRUE(Contains(late.body, "not every process has taken it yet")) << late.body;
+  EXPECT_EQ(management_->Ask("POST", "/admin/reload").status, 200);
 }
 
 TEST_F(AdminTest, WithoutAStateFileAReloadGoesBackToTheConfigurationButKeepsDrains) {
@@ -440,6 +507,13 @@ TEST_F(AdminTest, TheMainPortServesTheManagementPathsWhereToldTo) {
   const uint64_t asked = a_.requests() + b_.requests();
   for (int i = 0; i < 20; ++i) EXPECT_EQ(AskAt(main, "GET", "/ready").status, 200);
   EXPECT_EQ(a_.requests() + b_.requests(), asked) << "no backend is asked";
+}
+
+TEST_F(AdminTest, WhereManagementIsOffTheMainPortServesNothingOfIt) {
+  Proxy proxy(config_.Set("admin", "{ enabled: false, on_main_port: true }"));
+  ASSERT_TRUE(proxy.Start());
+  EXPECT_EQ(AskAt(proxy.endpoint(), "GET", "/metrics").status, 200);
+  EXPECT_EQ(a_.requests() + b_.requests(), 1u) << "a path like any other";
 }
 
 TEST_F(AdminTest, AMainPortThatCanBeReachedFromOutsideNeedsAKey) {

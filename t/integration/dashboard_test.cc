@@ -28,7 +28,9 @@ TEST(Dashboard, IsServedWithAPolicyThatLetsItDoNothingElse) {
     EXPECT_TRUE(answer.Value("Content-Security-Policy")
                     .starts_with("default-src 'none'; script-src 'self';"))
         << path;
-    EXPECT_EQ(answer.Value("X-Content-Type-Options"), "nosniff");
+    EXPECT_EQ(answer.Values("X-Content-Type-Options"), std::vector<std::string>{"nosniff"});
+    EXPECT_EQ(answer.Values("Cache-Control"), std::vector<std::string>{"no-store"});
+    EXPECT_EQ(answer.Values("Date").size(), 1u);
     EXPECT_FALSE(answer.body.empty());
     const Response head = management.Ask("HEAD", path);
     EXPECT_EQ(head.status, 200) << path;

@@ -137,6 +137,30 @@ TEST(Forwarding, EveryMethodPassesThrough) {
   }
 }
 
+// RFC 9110 section 6.6.1.
+TEST(Forwarding, AResponseWithoutADateGetsOne) {
+  const FakeBackend backend([](Exchange& exchange) {
+    exchange.Reply(200, "", exchange.request.target == "/own" ? "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" : "");
+  });
+  Proxy proxy(ConfigFile().Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  const Response given = FetchOnce(proxy.endpoint());
+  ASSERT_EQ(given.Values("Date").size(), 1u);
+  EXPECT_TRUE(given.Value("Date").ends_with(" GMT")) << given.Value("Date");
+  EXPECT_EQ(FetchOnce(proxy.endpoint(), "/own").Values("Date"), std::vector<std::string>{"Sun, 06 Nov 1994 08:49:37 GMT"});
+}
+
+TEST(Forwarding, OptionsThatMayGoNoFurtherAreAnsweredHere) {
+  const FakeBackend backend;
+  Proxy proxy(ConfigFile().Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  Client client(proxy.endpoint());
+  EXPECT_EQ(client.Ask("OPTIONS", "/", "Max-Forwards: 0\r\n").status, 200);
+  EXPECT_EQ(backend.requests(), 0u);
+  EXPECT_EQ(client.Ask("OPTIONS", "/", "Max-Forwards: 3\r\n").status, 200);
+  EXPECT_EQ(backend.last().Value("Max-Forwards"), "2");
+}
+
 TEST(Forwarding, XForwardedFieldsCanBeTurnedOff) {
   const FakeBackend backend;
   Proxy proxy(ConfigFile()

@@ -111,6 +111,18 @@ TEST(Metrics, FailuresCountWhereTheyHappened) {
   EXPECT_EQ(backend["failures"], 2) << "the cut answer and the refused connection";
 }
 
+TEST(Metrics, WhatCouldNotBeTriedAgainIsNoRetryAndWhatRefusedNoConnection) {
+  FakeBackend backend;
+  backend.Stop();
+  Proxy proxy(ConfigFile().Workers(1).Backend(backend));
+  ASSERT_TRUE(proxy.Start());
+  EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 502);
+  EXPECT_TRUE(WaitFor([&] { return proxy.Total(&ProcessRow::requests) == 1; }));
+  EXPECT_EQ(proxy.Total(&ProcessRow::retries), 0u);
+  EXPECT_EQ(proxy.Total(&ProcessRow::upstream_connects), 0u);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
 TEST(Metrics, AClientThatLeavesDoesNotCountAgainstTheBackend) {
   Gate gate;
   const FakeBackend backend([&](Exchange& exchange) {
@@ -204,6 +216,24 @@ TEST(Metrics, ReadyTellsWhetherABackendIsUsable) {
   EXPECT_EQ(management.Get("/health").status, 200);
   backend.Start();
   EXPECT_TRUE(WaitFor([&] { return management.Get("/ready").status == 200; }));
+}
+
+// Whoever asks may be another balancer: it would undo what the threshold is for.
+TEST(Metrics, ReadyHoldsBelowThePanicThreshold) {
+  FakeBackend one, two;
+  ConfigFile config;
+  config.Workers(1).Backend(one).Backend(two).Set(
+      "health_check", "{ interval_ms: 50, max_failures: 1, panic_threshold_percent: 50, circuit_breaker: { enabled: false } }");
+  const Management management(&config);
+  Proxy proxy(config);
+  ASSERT_TRUE(proxy.Start());
+  one.Stop();
+  two.Stop();
+  EXPECT_TRUE(WaitFor([&] { return management.Backend(one.endpoint().Text())["health"] == "down" &&
+                                   management.Backend(two.endpoint().Text())["health"] == "down"; }));
+  EXPECT_EQ(management.Get("/ready").status, 200);
+  ASSERT_TRUE(proxy.Reload(config.Set("health_check", "{ interval_ms: 50, max_failures: 1, circuit_breaker: { enabled: false } }")));
+  EXPECT_EQ(management.Get("/ready").status, 503);
 }
 
 TEST(Metrics, ReadyIs503WhileTheMasterDrains) {

@@ -199,12 +199,14 @@ TEST_F(Tls, AClientThatLeavesBeforeItsAnswerIsNoticed) {
 TEST_F(Tls, WhoDoesNotFinishTheHandshakeIsClosed) {
   Proxy proxy(TlsConfigFile(files_, "a").Workers(1).Backend(backend_).Set("timeout", "{ header_ms: 1000 }"));
   ASSERT_TRUE(proxy.Start());
+  const uint64_t failed_before = proxy.Total(&ProcessRow::tls_failures);
   Client silent(proxy.endpoint()), half(proxy.endpoint()), plain(proxy.endpoint());
   half.Send("\x16\x03\x01\x02\x00\x01");
   plain.Send(RequestText("GET", "/"));
   for (Client* client : {&silent, &half, &plain}) EXPECT_TRUE(client->ServerClosed());
   EXPECT_TRUE(WaitFor([&] { return proxy.Connections() == 0; }));
   EXPECT_TRUE(WaitFor([&] { return Contains(proxy.Log(), "TLS handshake failed: http request"); })) << proxy.Log();
+  EXPECT_EQ(proxy.Total(&ProcessRow::tls_failures), failed_before + 3);
   TlsClient good(proxy.endpoint(), {});
   EXPECT_EQ(good.Get(), 200);
 }

@@ -157,6 +157,7 @@ TEST(ShippedFiles, TheManualDescribesEveryKeyAsTheTableDoes) {
 // Every metric of a running instance, each with its type and meaning.
 std::string ManualOfMetrics() {
   MetricsSnapshot snapshot;
+  snapshot.certificates = {{"a.pem", "a.example", 0}};
   std::istringstream lines(MetricsPrometheus(snapshot, "random"));
   std::string out, help;
   for (std::string line; std::getline(lines, line);) {

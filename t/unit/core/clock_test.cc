@@ -27,6 +27,16 @@ TEST(ClockTest, LogTimeIsReadable) {
   tzset();
 }
 
+TEST(ClockTest, HttpDateIsNow) {
+  const time_t before = time(nullptr);
+  tm parts{};
+  const std::string text(HttpDate());
+  ASSERT_NE(strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts), nullptr) << text;
+  EXPECT_GE(timegm(&parts), before);
+  EXPECT_LE(timegm(&parts), time(nullptr));
+  EXPECT_EQ(text.size(), 29u);
+}
+
 TEST(ClockTest, UnixMsIsTheWallClock) {
   const uint64_t before = static_cast<uint64_t>(time(nullptr)) * 1000;
   const uint64_t now = UnixMs();

@@ -60,6 +60,12 @@ TEST(ConfigBind, TheManagementAddressNeedsAKeyOnlyWhereItCanBeReached) {
   EXPECT_NE(problems("on_main_port: true"), "");
   EXPECT_NE(problems("on_main_port: true, api_key: \"\""), "");
   EXPECT_EQ(problems("on_main_port: true, api_key: k"), "");
+  for (const char* proxied : {"forwarded: { trust: [ 10.0.0.0/8 ] }\n", "proxy_protocol: { accept: true, trust: [ 127.0.0.1 ] }\n"}) {
+    const std::string local = "listen: 127.0.0.1:80\n" + std::string(kBackends);
+    EXPECT_EQ(Lines(BindYaml("admin: { on_main_port: true }\n" + local).problems), "");
+    EXPECT_NE(Lines(BindYaml("admin: { on_main_port: true }\n" + (proxied + local)).problems), "") << proxied;
+    EXPECT_EQ(Lines(BindYaml("admin: { on_main_port: true, api_key: k }\n" + (proxied + local)).problems), "") << proxied;
+  }
   EXPECT_NE(problems("listen_port: 8080"), "") << "the port of the listener for all";
   EXPECT_EQ(problems("listen_port: 8080, listen_address: \"unix:/run/a\""), "");
 }

@@ -109,6 +109,27 @@ TEST(ForwardedRequest, ClaimsOfTheClientAreReplaced) {
                        {"X-Forwarded-Host", "evil"}, {"Forwarded", "for=6.6.6.6"}, {"X-Request-ID", "claimed"}});
   const std::string sent = Request(head);
   EXPECT_FALSE(Has(sent, "6.6.6.6") || Has(sent, "evil") || Has(sent, "https") || Has(sent, "claimed")) << sent;
+  head.headers = List({{"X-Forwarded-Port", "444"}, {"x-forwarded_prefix", "/evil"}, {"X_FORWARDED_SSL", "on"}, {"X-Forwarded", "kept"}});
+  EXPECT_FALSE(Has(Request(head), "444") || Has(Request(head), "evil") || Has(Request(head), "on\r\n")) << Request(head);
+  EXPECT_TRUE(Has(Request(head), "X-Forwarded: kept\r\n"));
+}
+
+TEST(ForwardedRequest, MaxForwardsOfOptionsCountsDown) {
+  RequestHead head;
+  head.authority = "a";
+  head.method = Method::kOptions;
+  head.headers = List({{"A", "1"}, {"max-forwards", "10"}, {"B", "2"}});
+  EXPECT_FALSE(EndsHere(head));
+  EXPECT_TRUE(Has(Request(head), "A: 1\r\nmax-forwards: 9\r\nB: 2\r\n")) << Request(head);
+  head.headers = List({{"Max-Forwards", "0"}});
+  EXPECT_TRUE(EndsHere(head));
+  head.headers = List({{"Max-Forwards", "x"}});
+  EXPECT_FALSE(EndsHere(head));
+  EXPECT_TRUE(Has(Request(head), "Max-Forwards: x\r\n"));
+  head.method = Method::kGet;
+  head.headers = List({{"Max-Forwards", "0"}});
+  EXPECT_FALSE(EndsHere(head));
+  EXPECT_TRUE(Has(Request(head), "Max-Forwards: 0\r\n"));
 }
 
 TEST(ForwardedRequest, UnderscoresForgeNothing) {
