@@ -149,7 +149,7 @@ void Http2Attempt::Lose(TryFailure failure, StatusCode code, const std::string& 
 void Http2Attempt::OpenRefused(Http2Client* client, const char* why) {
   Open(client, 0);
   closed_ = true;
-  failure_ = TryFailure::kBadResponse;
+  failure_ = TryFailure::kUnaskable;
   failure_code_ = StatusCode::kProtocol;
   failure_text_ = why;
 }

@@ -300,7 +300,8 @@ void ProxySession::OnStreamFailed(const Status& status, bool can_answer) {
 
 void ProxySession::NoteFailure(TryFailure failure, const Status& status) {
   const bool reused = failure == TryFailure::kReusedDied || failure == TryFailure::kRefused;
-  const bool local = status.source() == StatusSource::kProxy;  // out of descriptors or ports: not the backend's fault
+  // Out of descriptors or ports, or asked for what it has not: not the backend's fault.
+  const bool local = status.source() == StatusSource::kProxy || failure == TryFailure::kUnaskable;
   if (reused) {
     reused_died_++;
     attempts_--;

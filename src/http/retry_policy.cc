@@ -16,7 +16,8 @@ bool Configured(const RetryConfig& config, const RetryQuestion& question) {
     case TryFailure::kTimeout: return config.on_timeout;
     case TryFailure::kStatus: return StatusIsFailure(config, question.status);
     case TryFailure::kBadResponse:
-    case TryFailure::kRefused: return false;
+    case TryFailure::kRefused:
+    case TryFailure::kUnaskable: return false;
   }
   return false;
 }

@@ -17,6 +17,7 @@ enum class TryFailure : uint8_t {
   kStatus,       // a response with a status that may be configured as a reason
   kBadResponse,  // the backend spoke badly
   kRefused,      // the backend has said that it did not look at the request (RFC 9113 section 8.7)
+  kUnaskable,    // it cannot be asked this, and was not: the client's doing, as often as it likes
 };
 
 struct RetryQuestion {

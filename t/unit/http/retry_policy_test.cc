@@ -6,7 +6,8 @@ namespace ub {
 namespace {
 
 constexpr TryFailure kAll[] = {TryFailure::kConnect, TryFailure::kReusedDied, TryFailure::kReset,
-                               TryFailure::kTimeout, TryFailure::kStatus,     TryFailure::kBadResponse};
+                               TryFailure::kTimeout, TryFailure::kStatus,     TryFailure::kBadResponse,
+                               TryFailure::kUnaskable};
 
 // A request that may be tried again for every reason.
 RetryQuestion Question(TryFailure failure, int status = 503) {
@@ -69,6 +70,7 @@ TEST(RetryPolicy, EachReasonIsSwitchedByItsKey) {
     EXPECT_FALSE(DecideRetry(all, Question(TryFailure::kStatus, status))) << status;
   }
   EXPECT_FALSE(DecideRetry(all, Question(TryFailure::kBadResponse)));
+  EXPECT_FALSE(DecideRetry(all, Question(TryFailure::kUnaskable)));
 }
 
 TEST(RetryPolicy, NothingIsRetriedOnceTheClientHasSeenABeginningOrTheBodyIsGone) {
