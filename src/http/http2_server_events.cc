@@ -59,6 +59,8 @@ bool Http2Server::OnField(CodecStream* at, std::string_view name, std::string_vi
 
 void Http2Server::OnHeadEnds(CodecStream* at) {
   Http2Stream* const stream = Of(at);
+  // What is noted before this may be half of the trailers: a read can end within their frame.
+  if (stream->head_done_ && !stream->body_ended_) stream->wrong_trailers_ = true;
   if (!stream->head_done_) stream->bodiless_ = stream->body_ended_;
   stream->head_done_ = true;
   Mark(stream);

@@ -38,8 +38,8 @@ Http2Stream::Http2Stream(WorkerContext* context)
 void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
-  queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = body_ended_ = delivered_ = bodiless_ = malformed_ = false;
-  head_request_ = head_sent_ = cut_ = closed_ = both_ended_ = lost_ = grpc_ = connect_ = tunnel_ = false;
+  queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = wrong_trailers_ = body_ended_ = delivered_ = false;
+  bodiless_ = malformed_ = head_request_ = head_sent_ = cut_ = closed_ = both_ended_ = lost_ = grpc_ = connect_ = tunnel_ = false;
   list_bytes_ = received_ = progress_ = 0;
   out_.Reset();
   declared_ = kNoLength;
@@ -121,7 +121,7 @@ void Http2Stream::Refuse(uint16_t status, const char* reason) {
 
 const char* Http2Stream::BodyError() const {
   if (trailers_.error() != nullptr) return trailers_.error();
-  if (in_trailers_ && !body_ended_) return "trailers that do not end the stream";
+  if (wrong_trailers_) return "trailers that do not end the stream";
   if (declared_ == kNoLength) return nullptr;
   if (received_ > declared_) return "more body than was announced";
   return body_ended_ && received_ < declared_ ? "less body than was announced" : nullptr;
@@ -129,7 +129,7 @@ const char* Http2Stream::BodyError() const {
 
 void Http2Stream::Deliver() {
   if (connect_ && !tunnel_ && handler_ != nullptr) return;
-  while (handler_ != nullptr && !delivered_ && (!in_.empty() || body_ended_ || in_trailers_)) {
+  while (handler_ != nullptr && !delivered_ && (!in_.empty() || body_ended_ || wrong_trailers_)) {
     if (const char* wrong = BodyError(); wrong != nullptr) return FailMalformed(wrong);
     if (!handler_->WantsBody()) return;
     delivered_ = body_ended_;

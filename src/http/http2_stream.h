@@ -95,7 +95,8 @@ class Http2Stream final : public ServerStream, public CodecStream {
   mutable bool waiting_ = false;  // the session is to be told when it may send
   bool head_done_ = false;      // the request's head is whole
   bool begun_ = false;          // and a session has it, or had
-  bool in_trailers_ = false;
+  bool in_trailers_ = false;    // a further head has begun
+  bool wrong_trailers_ = false;  // and ended, and the stream went on
   bool body_ended_ = false;     // the client has sent all
   bool delivered_ = false;      // and the session has it
   bool bodiless_ = false;       // the request ended with its head

@@ -101,6 +101,38 @@ TEST(Http2, TrailersOfRequestsAndInterimResponses) {
   EXPECT_EQ(client.At(stream).Outcome(), "200");
 }
 
+// The head of their frame came together with the body, or all but their last field: what is known of them then is no fault.
+TEST(Http2, TrailersThatComeInPieces) {
+  std::atomic<size_t> taken{0};
+  FakeBackend::Options options;
+  options.read_bodies = false;
+  options.handler = [&](Exchange& exchange) {
+    std::string body;
+    exchange.ReadBody([&](std::string_view piece) { taken = (body += piece).size(); });
+    exchange.Reply(200, body + exchange.request.Trailer("X-Sum"));
+  };
+  FakeBackend backend(options);
+  Proxy proxy(H2cConfig(backend));
+  ASSERT_TRUE(proxy.Start());
+  for (const bool continued : {false, true}) {
+    taken = 0;
+    H2Client client(proxy.endpoint());
+    ASSERT_TRUE(client.RoundTrip());
+    const uint32_t stream = client.Begin(h2::Request("/", "POST"), false);
+    const std::string block = client.Block({{"x-other", "1"}, {"x-sum", "7"}});
+    const std::string trailers =
+        continued ? h2::Frame(h2::kHeaders, h2::kEndStream, stream, block.substr(0, 4)) +
+                        h2::Frame(h2::kContinuation, h2::kEndHeaders, stream, block.substr(4))
+                  : h2::Frame(h2::kHeaders, h2::kEndStream | h2::kEndHeaders, stream, block);
+    const size_t first = continued ? 9 + 4 : 9;
+    client.Send(h2::Frame(h2::kData, 0, stream, "body ") + trailers.substr(0, first));
+    EXPECT_TRUE(WaitFor([&] { return taken == 5; })) << continued;
+    client.Send(trailers.substr(first));
+    EXPECT_EQ(client.Wait(stream).Outcome(), "200") << continued;
+    EXPECT_EQ(client.At(stream).body, "body 7") << continued;
+  }
+}
+
 TEST(Http2, ManyStreamsAtOnceAndLargeBodies) {
   FakeBackend backend;
   Proxy proxy(H2cConfig(backend));
