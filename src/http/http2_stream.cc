@@ -39,7 +39,8 @@ void Http2Stream::Open(Http2Server* server, int32_t id) {
   server_ = server;
   id_ = id;
   queued_ = waiting_ = head_done_ = begun_ = in_trailers_ = wrong_trailers_ = body_ended_ = delivered_ = false;
-  bodiless_ = malformed_ = head_request_ = head_sent_ = cut_ = closed_ = both_ended_ = lost_ = grpc_ = connect_ = tunnel_ = false;
+  bodiless_ = malformed_ = head_request_ = head_sent_ = cut_ = unread_ = false;
+  closed_ = both_ended_ = lost_ = grpc_ = connect_ = tunnel_ = false;
   list_bytes_ = received_ = progress_ = 0;
   out_.Reset();
   declared_ = kNoLength;
@@ -182,12 +183,8 @@ void Http2Stream::Append(std::string_view data) {
   const bool first = out_.bytes.empty() && !tunnel_;
   out_.bytes.Append(data);
   server_->buffered_ += data.size();
-  if (first) {  // the client has its time from here on, whatever was waited for before
-    progress_ = out_.sent;
-    SetDeadline(context_->config->timeout.request_ms);
-  } else {
-    Watch();
-  }
+  if (first) progress_ = out_.sent;  // the client has its time from here on, whatever was waited for before
+  if (first || !timer_.active()) SetDeadline(context_->config->timeout.request_ms);
 }
 
 // What the codec has announced to come must come.
@@ -317,17 +314,20 @@ void Http2Stream::Finish(bool complete) {
   DropInput();
   if (lost_) {
     DropOutput();
-  } else if (!complete && !closed_) {
-    Cut();
+  } else if (!closed_) {
+    if (!complete) Cut();
+    // Nobody else waits any more for the client to take what is left, be it the stream's end alone.
+    progress_ = out_.sent;
+    SetDeadline(tunnel_ ? context_->config->timeout.idle_ms : context_->config->timeout.request_ms);
   }
   server_->Mark(this);
 }
 
 // What has been said is still sent where the client takes it, and an error in place of the end.
 void Http2Stream::Cut() {
-  if (!head_sent_ || blocked()) {
+  if (!head_sent_ || unread_ || blocked()) {
     DropOutput();
-    server_->codec_->Reset(id_, EndError());
+    server_->codec_->Reset(id_, unread_ ? Http2Error::kCancel : EndError());
     return;
   }
   cut_ = out_.end = true;
@@ -342,10 +342,6 @@ Http2Error Http2Stream::EndError() const {
 }
 
 void Http2Stream::SetDeadline(uint32_t ms) { timer_.Set(context_->loop->now_ns() + MsToNs(ms)); }
-
-void Http2Stream::Watch() {
-  if (!timer_.active()) SetDeadline(context_->config->timeout.request_ms);
-}
 
 void Http2Stream::BeginBody() {
   rate_.Begin(context_->loop->now_ns(), MsToNs(context_->config->timeout.request_ms));
@@ -366,10 +362,13 @@ void Http2Stream::OnTimer(void* self) { static_cast<Http2Stream*>(self)->OnDeadl
 
 void Http2Stream::OnDeadline() {
   if (closed_ || lost_) return;
-  const bool moved = progress_ != out_.sent;
+  // What waits behind other bytes in the connection is watched there.
+  const bool moved = progress_ != out_.sent || (out_.bytes.empty() && server_->connection_->congested());
   progress_ = out_.sent;
-  if (!out_.bytes.empty()) {
+  // Its end may wait for a window where no byte does.
+  if (!out_.bytes.empty() || handler_ == nullptr) {
     if (!moved && handler_ != nullptr) {
+      unread_ = true;
       handler_->OnStreamFailed(ClientStatus(StatusCode::kTimeout, "the client does not read"), false);
       return;
     }

@@ -82,7 +82,6 @@ class Http2Stream final : public ServerStream, public CodecStream {
   void BeginBody();
   void AwaitBody(size_t came);
   void OnDeadline();
-  void Watch();
   void SetDeadline(uint32_t ms);
   std::string_view Hsts() const;
 
@@ -108,6 +107,7 @@ class Http2Stream final : public ServerStream, public CodecStream {
   bool head_request_ = false;
   bool head_sent_ = false;
   bool cut_ = false;            // though there should: an error is to follow
+  bool unread_ = false;         // the client took nothing of what waits for it, in its time
   bool closed_ = false;         // the codec knows it no more
   bool both_ended_ = false;     // because each side has ended its direction of a tunnel
   bool lost_ = false;           // the connection is over: only what the codec has announced is still sent

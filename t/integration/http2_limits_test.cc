@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <functional>
+#include <thread>
 
 #include "client.h"
 #include "fake_backend.h"
@@ -219,7 +220,7 @@ TEST(Http2Pressure, AClientThatDoesNotReadHoldsLittleAndIsLetGo) {
     std::vector<uint32_t> streams;
     for (int i = 0; i < 12; ++i) streams.push_back(client.Begin(h2::Request("/size/1000000/1")));
     for (const uint32_t stream : streams) {
-      EXPECT_TRUE(client.Wait(stream).reset) << stream;
+      EXPECT_EQ(client.Wait(stream).reset, h2::kCancel) << stream << ": the client's doing";
       EXPECT_EQ(client.At(stream).body, "");
     }
     EXPECT_TRUE(proxy.WaitIdle());
@@ -232,6 +233,40 @@ TEST(Http2Pressure, AClientThatDoesNotReadHoldsLittleAndIsLetGo) {
     EXPECT_TRUE(WaitFor([&] { return backend.concurrent() == 0 && proxy.InFlight() == 0 && proxy.Connections() == 0; }));
   }
   EXPECT_EQ(H2Client(proxy.endpoint()).Get("/size/10/1").Outcome(), "200");
+}
+
+// Little waits, the session goes on, and no window ever opens.
+TEST(Http2Pressure, AStreamWhoseClientTakesNothingIsResetThoughItsBackendGoesOn) {
+  FakeBackend backend([](Exchange& exchange) {
+    exchange.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    while (exchange.Send(std::string(50, 'x')) == Io::kOk && !exchange.backend().stopping()) {
+      std::this_thread::sleep_for(Millis(300));  // so slow it is
+    }
+  });
+  Proxy proxy(H2cConfig(backend).Set("timeout", "{ request_ms: 1500 }"));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint(), {.window = 0, .open_windows = false});
+  const uint32_t stream = client.Begin(h2::Request("/"));
+  EXPECT_EQ(client.Wait(stream).reset, h2::kCancel) << client.At(stream).Outcome();
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
+// The window is used up when the body is, and then its end cannot be sent.
+TEST(Http2Pressure, AnEndThatFindsNoWindowIsNotWaitedForForEver) {
+  Gate gate;
+  FakeBackend backend([&](Exchange& exchange) {
+    exchange.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n");
+    exchange.Wait(gate);
+    exchange.Send("0\r\n\r\n");
+  });
+  Proxy proxy(H2cConfig(backend).Set("timeout", "{ request_ms: 1500 }"));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint(), {.window = 10, .open_windows = false});
+  const uint32_t stream = client.Begin(h2::Request("/"));
+  EXPECT_TRUE(WaitFor([&] { return client.ReadFrame() && client.At(stream).body.size() == 10; }));
+  gate.Open();
+  EXPECT_TRUE(proxy.WaitIdle()) << "the session is over, its stream is not";
+  EXPECT_EQ(client.Wait(stream).reset, h2::kCancel) << client.At(stream).Outcome();
 }
 
 TEST(Http2Pressure, ASmallResponseDoesNotWaitForLargeOnes) {
