@@ -157,6 +157,10 @@ struct Http2Callbacks {
         }
         return 0;
       case NGHTTP2_GOAWAY:
+        // nghttp2 sends a PING before all else that waits: one that is to follow is made when this has gone.
+        if (!codec->client_ && frame->goaway.error_code == NGHTTP2_NO_ERROR && frame->goaway.last_stream_id == INT32_MAX) {
+          nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, nullptr);
+        }
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR && codec->failure_.empty()) {
           codec->failure_ = View(frame->goaway.opaque_data, frame->goaway.opaque_data_len);
         }
@@ -403,9 +407,7 @@ bool Http2Codec::peer_connects() const {
 }
 
 void Http2Codec::AnnounceGoAway() {
-  if (broken_) return;
-  nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  if (!broken_) nghttp2_submit_shutdown_notice(session_);
 }
 
 void Http2Codec::GoAway() {

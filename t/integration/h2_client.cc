@@ -241,6 +241,7 @@ void H2Client::Take(uint8_t type, uint8_t flags, uint32_t stream, std::string_vi
       if ((flags & h2::kAck) != 0) {
         ++pongs_;
       } else {
+        if (!goaway_before_ping_) goaway_before_ping_ = goaway_.has_value();
         SendFrame(h2::kPing, h2::kAck, 0, payload);
       }
       return;

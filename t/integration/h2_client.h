@@ -112,6 +112,8 @@ class H2Client {
   bool closed() const { return closed_; }
   std::optional<uint32_t> goaway() const { return goaway_; }  // the error of the last GOAWAY
   uint32_t last_stream() const { return last_stream_; }       // and its stream
+  // Whether there had been one when the server's first PING came; nothing: none came.
+  std::optional<bool> goaway_before_ping() const { return goaway_before_ping_; }
   uint32_t setting(uint16_t id) const;                        // the server's; 0: not sent
   uint64_t window_updates() const { return window_updates_; }
 
@@ -134,6 +136,7 @@ class H2Client {
   bool closed_ = false;
   uint64_t pongs_ = 0, window_updates_ = 0;
   std::optional<uint32_t> goaway_;
+  std::optional<bool> goaway_before_ping_;
   uint32_t last_stream_ = 0;
   std::map<uint16_t, uint32_t> settings_;
   std::map<uint32_t, H2Response> streams_;

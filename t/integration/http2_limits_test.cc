@@ -360,6 +360,7 @@ TEST(Http2Draining, QuitSaysGoAwayAndFinishesStreams) {
   proxy.Signal(SIGQUIT);
   EXPECT_TRUE(idle.ServerClosed());
   EXPECT_EQ(idle.goaway(), h2::kNoError);
+  EXPECT_EQ(idle.goaway_before_ping(), true) << "what is asked behind the PING's answer was asked knowing";
   EXPECT_TRUE(WaitFor([&] { return busy.ReadFrame() && busy.goaway() && busy.last_stream() == stream; }));
   gate.Open();
   EXPECT_EQ(busy.Wait(stream).Outcome(), "200");
