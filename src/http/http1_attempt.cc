@@ -163,8 +163,9 @@ void Http1Attempt::OnDeadline() {
     return;
   }
   // Waiting for the client, to send or to read, is not the backend's fault; the client's own deadline watches that.
-  const bool client_slow = connection->congested() || tunnel_ ? progress_ != connection->sent_bytes()
-                                                   : !request_done_ || !handler_->WantsResponse();
+  // Who waits for its client to read may take no more of the request meanwhile. In a tunnel both would wait for each other.
+  const bool moved = progress_ != connection->sent_bytes(), unread = !tunnel_ && !handler_->WantsResponse();
+  const bool client_slow = unread || (connection->congested() || tunnel_ ? moved : !request_done_);
   if (client_slow) {
     progress_ = connection->sent_bytes();
     Progress();

@@ -307,7 +307,9 @@ void Http2Attempt::OnDeadline() {
   const bool moved = progress_ != sent;
   progress_ = sent;
   const bool sends = !out_.end && (tunnel_ || !request_.upgrade);  // before a tunnel stands, nobody has anything to send
-  const bool client_slow = !out_.bytes.empty() || stuck ? moved : sends || !handler_->WantsResponse();
+  // Who waits for its client to read may take no more of the request meanwhile. In a tunnel both would wait for each other.
+  const bool unread = !tunnel_ && !handler_->WantsResponse();
+  const bool client_slow = !out_.bytes.empty() || stuck ? moved || unread : sends || !handler_->WantsResponse();
   if (client_slow) return Progress();
   if (client_ != nullptr) client_->Doubt(opened_ns_);
   Fail(TryFailure::kTimeout, StatusCode::kTimeout, head_done_ ? "no more of the response in time" : "no response in time");

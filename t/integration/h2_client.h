@@ -109,6 +109,9 @@ class H2Client {
   // ":status" and a body.
   void Reply(uint32_t stream, int status, std::string_view body = "", const Fields& more = {}, const Fields& trailers = {});
 
+  // From here on bodies that come open no windows.
+  void KeepWindows() { options_.open_windows = false; }
+
   bool closed() const { return closed_; }
   std::optional<uint32_t> goaway() const { return goaway_; }  // the error of the last GOAWAY
   uint32_t last_stream() const { return last_stream_; }       // and its stream

@@ -263,6 +263,35 @@ TEST(H2Upstream, ASlowReaderStopsItsStreamAlone) {
   EXPECT_EQ(backend.accepted(), 1u);
 }
 
+// A backend that waits for its response to be read takes no more of the request: that is the client's slowness, too.
+TEST(H2Upstream, ASlowReaderIsNoSlowBackendThoughTheRequestWaits) {
+  const std::string body = Pattern(1, 1'000'000);
+  H2Backend backend(
+      [&](H2Client& peer) {
+        peer.KeepWindows();
+        const uint32_t stream = peer.NextRequest();
+        peer.Head(stream, {{":status", "200"}});
+        peer.SendBody(stream, body);
+        while (!peer.closed()) peer.ReadFrame();
+      },
+      H2Backend::Setting(4, 1000));
+  Proxy proxy(Config(backend).Set("timeout", "{ request_ms: 1500 }"));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint(), {.window = 1000, .open_windows = false});
+  const uint32_t stream = client.Begin(h2::Request("/", "POST"), false);
+  ASSERT_TRUE(client.SendBody(stream, std::string(5000, 'q')));
+  for (size_t read = 1000, round = 0; round < 9; read += 1000, ++round) {
+    ASSERT_TRUE(WaitFor([&] { return client.At(stream).body.size() >= read || !client.ReadFrame(); })) << round;
+    std::this_thread::sleep_for(Millis(500));  // so slow it is
+    client.SendFrame(h2::kWindowUpdate, 0, stream, h2::Number32(1000));
+  }
+  client.SendFrame(h2::kWindowUpdate, 0, stream, h2::Number32(1 << 30));
+  EXPECT_TRUE(client.Wait(stream).body == body) << client.At(stream).body.size();
+  EXPECT_TRUE(client.At(stream).ended) << client.At(stream).Outcome();
+  EXPECT_TRUE(proxy.WaitIdle());
+  EXPECT_EQ(proxy.segment().counters(0, 0).failures.load(), 0u) << proxy.Log();
+}
+
 TEST(H2Upstream, ARequestsBodyWaitsForTheBackend) {
   Gate go;
   std::string got;
