@@ -89,7 +89,8 @@ void Http2Server::OnStreamEnds(CodecStream* at) {
 void Http2Server::OnStreamClosed(CodecStream* at, uint32_t error) {
   Http2Stream* const stream = Of(at);
   if (!stream->body_ended_) bodies_--;
-  stream->both_ended_ = stream->tunnel_ && stream->body_ended_ && error == 0;
+  // Our end may not have gone out: then it is a client that leaves, however politely.
+  stream->both_ended_ = stream->tunnel_ && stream->body_ended_ && stream->out_.end && error == 0;
   stream->body_ended_ = stream->closed_ = true;
   Mark(stream);
 }

@@ -156,6 +156,25 @@ TEST(H2UpstreamTunnel, AClientOfHttp2GoesOnWhenTheBackendHasEnded) {
   EXPECT_TRUE(proxy.WaitIdle());
 }
 
+// It has ended its direction, and then takes nothing any more: no deadline of the stream's would end that.
+TEST(H2UpstreamTunnel, AClientThatEndsAndResetsWithNoErrorHasLeft) {
+  H2Backend backend(H2Backend::Connection([&](H2Client& peer) {
+    const uint32_t stream = peer.NextRequest();
+    peer.Head(stream, {{":status", "200"}});
+    while (peer.SendBody(stream, std::string(1000, 'x'), false)) {
+    }
+    ReadToTheEnd(peer);
+  }), H2Backend::Setting(8, 1));
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  const uint32_t stream = client.Begin(Connect(), false);
+  ASSERT_TRUE(WaitFor([&] { return client.ReadFrame() && !client.At(stream).body.empty(); }));
+  client.Send(h2::Frame(h2::kData, h2::kEndStream, stream, "bye") + h2::Frame(h2::kReset, 0, stream, h2::Number32(h2::kNoError)));
+  EXPECT_TRUE(proxy.WaitIdle());
+  EXPECT_TRUE(client.RoundTrip());
+}
+
 TEST(H2UpstreamSilence, GoawayBeforeAnyRequestIsAFailedConnectAndNoStorm) {
   H2Backend backend([](H2Client& peer) {
     peer.SendFrame(h2::kGoAway, 0, 0, h2::Number32(0) + h2::Number32(0));
