@@ -251,8 +251,9 @@ nghttp2_option* Options(const Http2Settings& settings) {
   nghttp2_option_set_max_send_header_block_length(option, kMaxSendHead);
   nghttp2_option_set_max_settings(option, kMaxSettingsEntries);
   nghttp2_option_set_max_continuations(option, settings.max_continuations);
-  // Counted by OnCheap, with a limit that can be set.
+  // Counted by OnCheap, with limits that can be set: resets, and the PINGs and SETTINGS that we answer.
   nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+  nghttp2_option_set_max_outbound_ack(option, SIZE_MAX);
   return option;
 }
 
@@ -312,17 +313,29 @@ bool Http2Codec::Receive(std::string_view bytes) {
   if (taken >= 0) return !over_;
   const auto error = static_cast<int>(taken);
   if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) events_->OnCheap(Http2Cheap::kContinuation);
-  if (error == NGHTTP2_ERR_FLOODED) events_->OnCheap(Http2Cheap::kPing);
+  Break(error);
+  return false;
+}
+
+void Http2Codec::Break(int error) {
   failure_ = nghttp2_strerror(error);
   over_ = broken_ = true;
-  return false;
+  switch (error) {
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: goodbye_ = Http2Error::kProtocol; break;
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS: goodbye_ = Http2Error::kEnhanceYourCalm; break;
+    default: goodbye_ = Http2Error::kInternal; break;
+  }
 }
 
 void Http2Codec::SayGoodbye(Buffer* out) {
   if (said_) return;
   said_ = true;
-  // GOAWAY: 8 bytes of payload, no stream is said to be served any more, ENHANCE_YOUR_CALM.
-  out->Append(std::string_view("\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b", 17));
+  // GOAWAY: 8 bytes of payload, the last stream that was looked at, the error. A server has begun none.
+  std::array<char, kFrameHeadBytes + 8> frame{0, 0, 8, NGHTTP2_GOAWAY};
+  const auto last = client_ ? 0 : static_cast<uint32_t>(nghttp2_session_get_last_proc_stream_id(session_));
+  for (size_t i = 0; i < 4; ++i) frame[kFrameHeadBytes + i] = static_cast<char>(last >> (24 - 8 * i));
+  frame.back() = static_cast<char>(goodbye_);
+  out->Append(std::string_view(frame.data(), frame.size()));
 }
 
 void Http2Codec::Produce(size_t enough, Buffer* out) {
@@ -333,8 +346,7 @@ void Http2Codec::Produce(size_t enough, Buffer* out) {
     const size_t before = out->size();
     const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
     if (count < 0) {
-      failure_ = nghttp2_strerror(static_cast<int>(count));
-      over_ = broken_ = true;
+      Break(static_cast<int>(count));
       break;
     }
     out->Append(View(bytes, static_cast<size_t>(count)));

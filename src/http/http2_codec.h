@@ -77,6 +77,8 @@ class Http2Codec {
   Http2Codec(Http2Events* events, bool client) : events_(events), client_(client) {}
   void Count(Http2Cheap kind);
   void Fail(Http2Error error, std::string why);
+  // nghttp2 has failed.
+  void Break(int error);
   void SayGoodbye(Buffer* out);
 
   Http2Events* const events_;
@@ -87,6 +89,7 @@ class Http2Codec {
   bool over_ = false;           // what comes is not looked at any more
   bool broken_ = false;         // nghttp2 must not be used any more
   bool said_ = false;           // and the far side was told
+  Http2Error goodbye_ = Http2Error::kInternal;  // this
   size_t enough_ = 0;           // of the Produce under way
   Buffer* out_ = nullptr;       // the same
   std::string failure_;

@@ -135,11 +135,15 @@ TEST(Http2Floods, HeadsWithoutEnd) {
   Proxy proxy(H2cConfig(backend));
   ASSERT_TRUE(proxy.Start());
   H2Client client(proxy.endpoint());
-  client.SendFrame(h2::kHeaders, h2::kEndStream, 1, client.Block(h2::Request("/")));
+  const uint32_t served = client.Begin(h2::Request("/echo", "POST"), false);
+  ASSERT_TRUE(WaitFor([&] { return backend.requests() == 1; }));
+  client.SendFrame(h2::kHeaders, h2::kEndStream, 3, client.Block(h2::Request("/")));
   for (int i = 0; i < 10000; ++i) {
-    if (!client.SendFrame(h2::kContinuation, 0, 1, client.Block({{"x", "y"}}))) break;
+    if (!client.SendFrame(h2::kContinuation, 0, 3, client.Block({{"x", "y"}}))) break;
   }
   EXPECT_TRUE(client.ServerClosed());
+  EXPECT_EQ(client.goaway(), h2::kCalm);
+  EXPECT_GE(client.last_stream(), served) << "it was not left out: to send it again could do it twice";
   EXPECT_TRUE(WaitFor([&] { return Floods(proxy, 6) == 1; })) << "CVE-2024-27316";
   // One field of 2,900 bytes in the table, named by a byte each time: 23 MB in a frame.
   H2Client bomb(proxy.endpoint());
