@@ -57,9 +57,10 @@ struct Http2Callbacks {
   static int OnBeginHeaders(nghttp2_session* session, const nghttp2_frame* frame, void* data) {
     Http2Codec* codec = Codec(data);
     if (codec->over_) return 0;
-    codec->in_head_ = true;
-    codec->heads_++;
     const int32_t id = frame->hd.stream_id;
+    codec->in_head_ = true;
+    codec->head_stream_ = id;
+    codec->heads_++;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
       if (CodecStream* stream = Stream(session, id); stream != nullptr) codec->events_->OnHeadBegins(stream);
       return 0;
@@ -132,6 +133,7 @@ struct Http2Callbacks {
 
   static int OnClosed(nghttp2_session* session, int32_t id, uint32_t error, void* data) {
     Http2Codec* codec = Codec(data);
+    if (id == codec->head_stream_) codec->in_head_ = false;  // nothing tells of its end any more
     if (CodecStream* stream = Stream(session, id); stream != nullptr) codec->events_->OnStreamClosed(stream, error);
     return 0;
   }

@@ -85,6 +85,7 @@ class Http2Codec {
   const bool client_;
   nghttp2_session* session_ = nullptr;
   bool in_head_ = false;
+  int32_t head_stream_ = 0;     // whose it is, or the last one was
   uint64_t heads_ = 0;
   bool over_ = false;           // what comes is not looked at any more
   bool broken_ = false;         // nghttp2 must not be used any more

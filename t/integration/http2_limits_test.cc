@@ -323,6 +323,43 @@ TEST(Http2Timeouts, IdleConnectionsTrickledHeadsAndBodies) {
   EXPECT_TRUE(proxy.WaitIdle());
 }
 
+// A stream that ends while its trailers come: nothing waits for their end, which nobody would be told of.
+TEST(Http2Timeouts, TrailersOfAStreamThatIsOverAreWaitedForByNobody) {
+  Gate early, late;
+  std::atomic<size_t> taken{0};
+  FakeBackend::Options options;
+  options.read_bodies = false;
+  options.handler = [&](Exchange& exchange) {
+    if (exchange.request.method == "GET") {
+      exchange.Wait(late);
+      return exchange.Reply(200, "late");
+    }
+    exchange.ReadBody([&](std::string_view piece) {
+      if ((taken += piece.size()) == piece.size()) exchange.Reply(200, "early");
+    });
+  };
+  FakeBackend backend(options);
+  Proxy proxy(H2cConfig(backend).Set("timeout", "{ header_ms: 1500 }"));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  // Nothing may go out of itself between a head's frames.
+  ASSERT_TRUE(client.RoundTrip());
+  client.KeepWindows();
+  const uint32_t get = client.Begin(h2::Request("/")), post = client.Begin(h2::Request("/", "POST"), false);
+  const std::string block = client.Block({{"x-sum", "7"}});
+  client.Send(h2::Frame(h2::kData, 0, post, "body") + h2::Frame(h2::kHeaders, h2::kEndStream, post, block.substr(0, 2)));
+  EXPECT_EQ(client.Wait(post).body, "early") << client.At(post).Outcome();
+  EXPECT_TRUE(WaitFor([&] { return client.At(post).reset || !client.ReadFrame(); }));
+  client.SendFrame(h2::kContinuation, h2::kEndHeaders, post, block.substr(2));
+  // Well beyond a head's time the other stream lives on.
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(client.RoundTrip()) << i;
+    std::this_thread::sleep_for(Millis(100));
+  }
+  late.Open();
+  EXPECT_EQ(client.Wait(get).body, "late") << client.At(get).Outcome();
+}
+
 TEST(Http2Draining, ReloadsAndFewerWorkersLoseNothing) {
   FakeBackend backend;
   Proxy proxy(H2cConfig(backend).Workers(3));
