@@ -177,9 +177,9 @@ struct Http2Callbacks {
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
     Http2Codec* codec = Codec(data);
     const int32_t id = frame->hd.stream_id;
+    CodecStream* stream = Stream(session, id);
+    if (stream == nullptr) return 0;  // it is because the far side has reset it
     if (codec->client_ && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-      CodecStream* stream = Stream(session, id);
-      if (stream == nullptr) return 0;
       codec->Forget(id);
       codec->events_->OnStreamClosed(stream, NGHTTP2_REFUSED_STREAM);
     } else {

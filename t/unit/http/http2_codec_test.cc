@@ -90,5 +90,15 @@ TEST_F(Http2CodecTest, ThePingBehindTheFirstGoAwayIsBehindIt) {
   EXPECT_EQ(Sent(), std::vector<uint8_t>{kGoAway}) << "no PING behind the last one";
 }
 
+TEST_F(Http2CodecTest, AResetIsNotAnsweredByAReset) {
+  ASSERT_TRUE(codec_->Receive(Preface() + Get(1)));
+  Sent();
+  const Http2Field fields[] = {{":status", "200"}};
+  codec_->SendHead(1, fields, false);
+  EXPECT_TRUE(codec_->Receive(Frame(kReset, 0, 1, std::string("\0\0\0\x08", 4))));
+  EXPECT_EQ(closed_, 1);
+  EXPECT_TRUE(Sent().empty()) << "the head found no stream, which needs no reset";
+}
+
 }  // namespace
 }  // namespace ub
