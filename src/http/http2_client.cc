@@ -119,7 +119,7 @@ bool Http2Client::Open(Http2Attempt* attempt) {
   Take(attempt);
   attempt->Open(this, id);
   const uint32_t most = config().connection_pool.max_requests;
-  if (++requests_ == most) leaving_ = true;
+  if (++requests_ >= most && most != 0) leaving_ = true;  // more: a reload has lowered it
   return true;
 }
 

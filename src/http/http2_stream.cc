@@ -89,7 +89,7 @@ void Http2Stream::StartExchange() {
   }
   const ParseOutcome outcome = request_.Finish(bodiless_, server_->Limits(), head);
   const uint32_t most = context_->config->limits.requests_per_connection;
-  if (++server_->requests_ == most) server_->Drain();
+  if (++server_->requests_ >= most && most != 0) server_->Drain();  // more: a reload has lowered it
   if (outcome.verdict != ParseVerdict::kComplete) return Refuse(outcome.status, outcome.reason);
   head_request_ = head->method == Method::kHead;
   NoteGrpc(*head);

@@ -373,6 +373,21 @@ TEST(H2Upstream, NoRequestFailsWhileBackendsComeAndGo) {
   EXPECT_TRUE(WaitFor([&] { return two.open() == 0; })) << "connections to a backend that is gone";
 }
 
+TEST(H2Upstream, AReloadThatLowersRequestsAConnectionHoldsForThoseBeyondIt) {
+  H2Backend backend(H2Backend::Serving(Echo));
+  const auto most = [&](int requests) {
+    return Config(backend).Set("connection_pool", fmt::format("{{ max_requests: {} }}", requests));
+  };
+  Proxy proxy(most(10));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(client.Get("/").Outcome(), "200");
+  ASSERT_TRUE(proxy.Reload(most(2).CopyListen(proxy.config())));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(client.Get("/").Outcome(), "200");
+  EXPECT_EQ(backend.accepted(), 2u) << "one more than the fourth request found no room for";
+  EXPECT_TRUE(WaitFor([&] { return backend.open() == 1; }));
+}
+
 TEST(H2Upstream, AReloadChangesTheProtocolAndNoRequestFails) {
   H2Backend h2(H2Backend::Serving(Echo));
   Proxy proxy(Config(h2));

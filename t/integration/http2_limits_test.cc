@@ -440,5 +440,18 @@ TEST(Http2Draining, RequestsPerConnection) {
   EXPECT_EQ(H2Client(proxy.endpoint()).Get("/size/10/1").Outcome(), "200") << "its place came back";
 }
 
+TEST(Http2Draining, ALimitThatAReloadLowersHoldsForWhoIsBeyondIt) {
+  FakeBackend backend;
+  Proxy proxy(H2cConfig(backend).Set("limits", "{ requests_per_connection: 10 }"));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(client.Get("/size/10/1").Outcome(), "200");
+  ConfigFile config = proxy.config();
+  ASSERT_TRUE(proxy.Reload(config.Set("limits", "{ requests_per_connection: 2 }")));
+  EXPECT_EQ(client.Get("/size/10/1").Outcome(), "200");
+  EXPECT_TRUE(client.ServerClosed());
+  EXPECT_EQ(client.goaway(), h2::kNoError);
+}
+
 }  // namespace
 }  // namespace ub::itest
