@@ -292,6 +292,28 @@ TEST(H2Upstream, ASlowReaderIsNoSlowBackendThoughTheRequestWaits) {
   EXPECT_EQ(proxy.segment().counters(0, 0).failures.load(), 0u) << proxy.Log();
 }
 
+TEST(H2Upstream, AnAnswerAndAGoawayAreNoFailureThoughTheClientIsSlow) {
+  const std::string body = Pattern(1, 200'000);
+  H2Backend backend([&](H2Client& peer) {
+    const uint32_t stream = peer.NextRequest();
+    peer.Reply(stream, 200, body);
+    peer.SendFrame(h2::kGoAway, 0, 0, h2::Number32(stream) + h2::Number32(h2::kNoError));
+    while (!peer.closed()) peer.ReadFrame();
+  });
+  Proxy proxy(Config(backend));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint(), {.window = 1000, .open_windows = false});
+  const uint32_t stream = client.Begin(h2::Request("/"));
+  EXPECT_TRUE(WaitFor([&] { return client.ReadFrame() && client.At(stream).body.size() == 1000; }));
+  EXPECT_TRUE(WaitFor([&] { return backend.accepted() == 1 && backend.open() == 0; }));
+  client.SendFrame(h2::kWindowUpdate, 0, stream, h2::Number32(1 << 30));
+  EXPECT_EQ(client.Wait(stream).Outcome(), "200");
+  EXPECT_TRUE(client.At(stream).body == body);
+  EXPECT_TRUE(proxy.WaitIdle());
+  EXPECT_EQ(proxy.segment().counters(0, 0).failures.load(), 0u);
+  EXPECT_FALSE(Contains(proxy.Log(), "HTTP/2 connection closed")) << proxy.Log();
+}
+
 TEST(H2Upstream, ARequestsBodyWaitsForTheBackend) {
   Gate go;
   std::string got;
