@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "http/health_probe_http.h"
@@ -16,6 +17,7 @@ namespace {
 constexpr size_t kMaxBody = 256 * 1024;  // looked through for the expected text
 constexpr size_t kMaxList = 64 * 1024;   // of header fields
 constexpr uint32_t kMaxCheap = 1000;     // frames that cost nothing
+constexpr int kMaxRounds = 4;            // reads before others get their turn
 constexpr size_t kGrpcPrefix = 5;
 
 constexpr uint32_t kGrpcNotFound = 5, kGrpcUnimplemented = 12;
@@ -50,7 +52,8 @@ class Http2Probe final : public HealthProbe, public ConnectionHandler, public Co
   }
 
   void OnReadable() override {
-    while (!done_ && codec_ != nullptr) {
+    for (int round = 0; !done_ && codec_ != nullptr; ++round) {
+      if (round == kMaxRounds) return connection_->ReadSoon();
       char bytes[8192];
       const IoResult result = connection_->Read(bytes, sizeof bytes);
       if (result.state == IoState::kWouldBlock) return;
@@ -129,8 +132,11 @@ class Http2Probe final : public HealthProbe, public ConnectionHandler, public Co
   }
   void OnData(CodecStream*, std::string_view data) override {
     codec_->Consume(stream_, data.size());
-    if (body_.size() < kMaxBody) body_.append(data);
-    if (!config_.grpc() && body_.find(config_.expected_body) != std::string::npos) over_ = true;
+    const size_t before = body_.size();
+    if (before < kMaxBody) body_.append(data);
+    // A match may have begun before.
+    const size_t from = before - std::min(before, config_.expected_body.size());
+    if (!config_.grpc() && body_.find(config_.expected_body, from) != std::string::npos) over_ = true;
     if (body_.size() >= kMaxBody) over_ = true;
   }
   void OnStreamEnds(CodecStream*) override { ended_ = true; }

@@ -89,7 +89,11 @@ TEST(H2Grpc, HealthFollowsTheServiceThatIsAskedAbout) {
 
 TEST(H2Grpc, ChecksByHttpGoByHttp2ToWhoSpeaksIt) {
   std::atomic<int> status{200};
-  H2Backend backend(H2Backend::Serving([&](H2Client& peer, uint32_t stream, const H2Response&) { peer.Reply(stream, status, "well"); }));
+  H2Backend backend(H2Backend::Serving([&](H2Client& peer, uint32_t stream, const H2Response&) {
+    peer.Head(stream, {{":status", std::to_string(status)}});
+    peer.SendBody(stream, std::string(100'000, 'w') + "we", false);  // more than is read in a turn
+    peer.SendBody(stream, "ll");
+  }));
   Proxy proxy(Config().Backend(backend.Yaml()).Set(
       "health_check", "{ path: /up, method: GET, expected_body: well, interval_ms: 20, timeout_ms: 5000, max_failures: 1, min_successes: 1 }"));
   ASSERT_TRUE(proxy.Start());
