@@ -178,6 +178,19 @@ TEST(Http2Floods, MoreStreamsThanAllowedAreRefused) {
   for (size_t i = 0; i < 5; ++i) EXPECT_EQ(client.Wait(streams[i]).Outcome(), "200") << i;
 }
 
+TEST(Http2Floods, MoreStreamsThanAClientKnowsToBeAllowedEndTheConnection) {
+  FakeBackend backend([](Exchange& exchange) { EXPECT_TRUE(exchange.PeerGone()); });
+  Proxy proxy(H2cConfig(backend, "{ max_concurrent_streams: 5 }"));
+  ASSERT_TRUE(proxy.Start());
+  H2Client client(proxy.endpoint());
+  // The answer to the second PING comes when the acknowledgment of SETTINGS has.
+  ASSERT_TRUE(client.RoundTrip() && client.RoundTrip());
+  for (int i = 0; i < 6; ++i) client.Begin(h2::Request("/"));
+  EXPECT_TRUE(client.ServerClosed());
+  EXPECT_EQ(client.goaway(), h2::kProtocolError);
+  EXPECT_TRUE(proxy.WaitIdle());
+}
+
 TEST(Http2Pressure, ABodyThatTheBackendDoesNotTakeStopsItsClient) {
   Gate gate;
   FakeBackend::Options options;
