@@ -84,7 +84,7 @@ void Http2Client::TakeBody(CodecStream* at, size_t bytes, Buffer* out) {
   attempt->out_.Take(bytes, out);
   attempt->bytes_sent_ += bytes;
   buffered_ -= bytes;
-  watch_.Sent(bytes);
+  watch_.Sent(bytes, attempt->out_.bytes.empty());
   attempt->Progress();
 }
 

@@ -123,7 +123,7 @@ void Http2Server::TakeBody(CodecStream* at, size_t bytes, Buffer* out) {
   Http2Stream* const stream = Of(at);
   stream->out_.Take(bytes, out);
   buffered_ -= bytes;
-  watch_.Sent(bytes);
+  watch_.Sent(bytes, stream->out_.bytes.empty());
 }
 
 std::span<const Http2Field> Http2Server::Trailers(CodecStream* at) {

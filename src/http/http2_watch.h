@@ -40,10 +40,10 @@ class Http2Watch {
       default: return false;
     }
   }
-  // A frame of a body went out: it gives cause for updates of both windows, and for a PING: gRPC's libraries measure the path by
-  // one for each such frame.
-  void Sent(uint64_t bytes) {
-    paid_ += std::max(bytes, 2 * kBytesAnUpdate);
+  // A frame of a body went out: it gives cause for a PING (gRPC's libraries measure the path by one for each such frame) and for
+  // updates of both windows. `all`: nothing of the stream waits any more, so that it is no small window that cut it.
+  void Sent(uint64_t bytes, bool all) {
+    paid_ += all ? std::max(bytes, 2 * kBytesAnUpdate) : bytes;
     ++frames_;
   }
   // We reset a stream: the far side's own reset may be on its way.

@@ -325,7 +325,7 @@ TEST(H2Upstream, ARequestsBodyWaitsForTheBackend) {
         peer.Reply(stream, 200, "ok");
         peer.NextRequest(Millis(200));
       },
-      H2Backend::Setting(4, 1000));
+      H2Backend::Setting(4, 2000));  // with less, its updates of windows would be a flood
   Proxy proxy(Config(backend));
   ASSERT_TRUE(proxy.Start());
   H2Client client(proxy.endpoint());

@@ -36,7 +36,7 @@ TEST(Http2Watch, BytesThatWentOutPayForUpdatesOfWindows) {
   const Http2Config config = Limits();
   Http2Watch watch;
   EXPECT_TRUE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1000 * kMs));
-  watch.Sent(2048);
+  watch.Sent(2048, false);
   for (int i = 1; i < 5; ++i) EXPECT_TRUE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1000 * kMs)) << i;
   EXPECT_FALSE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1000 * kMs));
   EXPECT_FALSE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1099 * kMs));
@@ -44,11 +44,24 @@ TEST(Http2Watch, BytesThatWentOutPayForUpdatesOfWindows) {
   EXPECT_FALSE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1100 * kMs)) << "what was paid before counts no more";
 }
 
+TEST(Http2Watch, AWindowThatOpensByABytePaysForNothing) {
+  const Http2Config config = Limits();
+  Http2Watch watch;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1000 * kMs));
+    watch.Sent(1, false);
+  }
+  EXPECT_FALSE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1000 * kMs));
+  // A small message that goes whole is another thing.
+  watch.Sent(1, true);
+  EXPECT_TRUE(watch.Allow(Http2Cheap::kWindowUpdate, config, 1000 * kMs));
+}
+
 TEST(Http2Watch, FramesOfBodiesPayForPingsAndResetsForResets) {
   const Http2Config config = Limits();
   Http2Watch watch;
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(watch.Allow(Http2Cheap::kPing, config, 1000 * kMs));
-  watch.Sent(10);
+  watch.Sent(10, true);
   watch.Reset();
   EXPECT_TRUE(watch.Allow(Http2Cheap::kPing, config, 1000 * kMs));
   EXPECT_FALSE(watch.Allow(Http2Cheap::kPing, config, 1000 * kMs));
