@@ -22,10 +22,9 @@ uint64_t UnitNs(char unit) {
 
 }  // namespace
 
-bool IsGrpc(const HeaderList& headers) {
-  const HeaderField* type = FindHeader(headers, HeaderId::kContentType);
-  if (type == nullptr || !EqualsIgnoreCase(type->value.substr(0, kContentType.size()), kContentType)) return false;
-  const std::string_view rest = type->value.substr(kContentType.size());
+bool IsGrpc(std::string_view content_type) {
+  if (!EqualsIgnoreCase(content_type.substr(0, kContentType.size()), kContentType)) return false;
+  const std::string_view rest = content_type.substr(kContentType.size());
   return rest.empty() || rest[0] == '+' || rest[0] == ';' || IsBlank(rest[0]);
 }
 

@@ -13,8 +13,8 @@
 
 namespace ub {
 
-// Whether the content type is application/grpc, or one of its kin ("application/grpc+proto"); gRPC-Web is another protocol.
-bool IsGrpc(const HeaderList& headers);
+// Whether a content type is application/grpc, or one of its kin ("application/grpc+proto"); gRPC-Web is another protocol.
+bool IsGrpc(std::string_view content_type);
 
 // The code of gRPC for an answer of ours that HTTP would give this status: 14 (UNAVAILABLE) for 502 and 503, 4
 // (DEADLINE_EXCEEDED) for 504, 8 (RESOURCE_EXHAUSTED) for 429.

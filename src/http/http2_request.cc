@@ -5,6 +5,7 @@
 #include "http/authority.h"
 #include "http/char_class.h"
 #include "http/char_scan.h"
+#include "http/grpc.h"
 
 namespace ub {
 namespace {
@@ -22,7 +23,7 @@ bool ExpectsBody(std::string_view method) { return method == "POST" || method ==
 void Http2Request::Clear() {
   outcome_ = {ParseVerdict::kComplete, 0, ""};
   seen_ = 0;
-  fields_begun_ = host_seen_ = https_ = too_large_ = lengthed_ = false;
+  fields_begun_ = host_seen_ = https_ = too_large_ = lengthed_ = grpc_ = false;
   for (std::string* text : {&method_, &authority_, &host_, &path_, &cookies_, &protocol_, &key_, &fields_, &text_}) EmptyText(text);
 }
 
@@ -47,6 +48,9 @@ void Http2Request::Add(std::string_view name, std::string_view value, const Pars
       return;
     case HeaderId::kContentLength:
       lengthed_ = true;
+      break;
+    case HeaderId::kContentType:
+      grpc_ = grpc_ || IsGrpc(value);
       break;
     case HeaderId::kOther:
       if (websocket() && name == "sec-websocket-key") return;  // it gets one of ours

@@ -29,6 +29,8 @@ class Http2Request {
   // with `key` as its Sec-WebSocket-Key. To be said before Finish.
   bool websocket() const { return (seen_ & kProtocol) != 0; }
   void set_key(std::string_view key) { key_ = key; }
+  // What has come of it says that it is gRPC, well formed or not. CONNECT never is: to that a 200 means that the tunnel stands.
+  bool grpc() const { return grpc_ && method_ != "CONNECT"; }
   // The first line as a log should have it: "GET / HTTP/2.0".
   std::string FirstLine() const;
 
@@ -42,7 +44,7 @@ class Http2Request {
   ParseOutcome outcome_{ParseVerdict::kComplete, 0, ""};  // the first thing that is wrong
   uint8_t seen_ = 0;             // Pseudo
   bool fields_begun_ = false;    // and a field came that is none
-  bool host_seen_ = false, https_ = false, too_large_ = false, lengthed_ = false;
+  bool host_seen_ = false, https_ = false, too_large_ = false, lengthed_ = false, grpc_ = false;
   std::string method_, authority_, host_, path_, cookies_, protocol_, key_;
   std::string fields_;  // "name: value\r\n…"
   std::string text_;    // the head as written out

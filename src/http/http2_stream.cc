@@ -87,12 +87,13 @@ void Http2Stream::StartExchange() {
     request_.set_key(key);
     accept_ = WebSocketAccept(key);
   }
+  grpc_ = request_.grpc();
   const ParseOutcome outcome = request_.Finish(bodiless_, server_->Limits(), head);
   const uint32_t most = context_->config->limits.requests_per_connection;
   if (++server_->requests_ >= most && most != 0) server_->Drain();  // more: a reload has lowered it
   if (outcome.verdict != ParseVerdict::kComplete) return Refuse(outcome.status, outcome.reason);
   head_request_ = head->method == Method::kHead;
-  NoteGrpc(*head);
+  if (grpc_) WatchGrpc(*head);
   if (head->body == BodyKind::kLength) declared_ = head->content_length;
   if (const char* wrong = BodyError(); wrong != nullptr) return Refuse(400, wrong);
   // What a client says in a tunnel is no body, and waits until there is one.
@@ -273,9 +274,7 @@ size_t Http2Stream::SendError(ErrorPage page) {
   return body.size();
 }
 
-void Http2Stream::NoteGrpc(const RequestHead& head) {
-  grpc_ = IsGrpc(head.headers);
-  if (!grpc_) return;
+void Http2Stream::WatchGrpc(const RequestHead& head) {
   const std::optional<uint64_t> timeout = GrpcTimeoutNs(head.headers);
   if (timeout && *timeout < MsToNs(context_->config->timeout.request_ms)) {
     grpc_timer_.Set(context_->loop->now_ns() + *timeout);

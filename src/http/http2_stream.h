@@ -64,9 +64,9 @@ class Http2Stream final : public ServerStream, public CodecStream {
 
   void StartExchange();
   void Refuse(uint16_t status, const char* reason);
-  // A request that is gRPC is answered so, and may say how long it waits.
   void Begin(RequestHead* head, std::string_view body, bool end);
-  void NoteGrpc(const RequestHead& head);
+  // A request that is gRPC is answered so, and may say how long it waits.
+  void WatchGrpc(const RequestHead& head);
   size_t SendGrpcError(const ErrorPage& page);
   void Deliver();
   // Whether what has come of the body, and its end, fit what was announced. nullptr, or what is wrong.

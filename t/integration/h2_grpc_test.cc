@@ -39,6 +39,19 @@ TEST(H2Grpc, OurOwnAnswersAreThoseOfGrpc) {
   EXPECT_EQ(got.Value("x-request-id").size(), 32u);
   EXPECT_EQ(got.body, "");
   EXPECT_EQ(client.Get("/").Outcome(), "502") << "others get a page";
+  // What never becomes a request for a backend, too.
+  const std::pair<Fields, const char*> refused[] = {
+      {Grpc({{"x", std::string(70'000, 'a')}}), "8"},
+      {h2::Request("/s.S/M", "TRACE", {{"content-type", "application/grpc"}}), "12"},
+      {h2::Request("/s.S/M", "BREW", {{"content-type", "application/grpc"}}), "12"},
+  };
+  for (const auto& [fields, code] : refused) {
+    const H2Response& answer = client.Wait(client.Begin(fields));
+    EXPECT_EQ(answer.Outcome(), "200") << code;
+    EXPECT_EQ(answer.Value("grpc-status"), code);
+  }
+  EXPECT_EQ(client.Wait(client.Begin({{":method", "CONNECT"}, {":authority", "a:1"}, {"content-type", "application/grpc"}})).status, 405)
+      << "a 200 would be a tunnel";
 }
 
 TEST(H2Grpc, ADeadlineEndsTheRequestWithStatus4) {
