@@ -34,7 +34,7 @@ enum class Http2Cheap : uint8_t {
   kReset,         // RST_STREAM, either way
   kPing,
   kSettings,
-  kPriority,      // PRIORITY and frames that nobody knows
+  kPriority,
   kEmpty,         // DATA without a byte and without the stream's end
   kWindowUpdate,
   kContinuation,

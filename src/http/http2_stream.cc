@@ -16,7 +16,8 @@
 namespace ub {
 namespace {
 
-// A response's bytes that wait, after which the session makes no more: one piece may come on top (EventLoop::kScratchBytes).
+// A response's bytes that wait, after which the session makes no more: one piece may come on top (EventLoop::kScratchBytes, or
+// all that an Http2Attempt holds: http2.initial_window_bytes, and as many again wait there meanwhile).
 constexpr size_t kBlockedBytes = 16 * 1024;
 constexpr size_t kWebSocketKeyBytes = 16;  // RFC 6455 section 4.1
 
