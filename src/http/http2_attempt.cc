@@ -4,25 +4,15 @@
 
 #include "core/clock.h"
 #include "event/tls_digest.h"
-#include "http/char_class.h"
 #include "http/http2_client.h"
 #include "http/http2_clients.h"
+#include "http/http2_fields.h"
 
 namespace ub {
 namespace {
 
 // A request's bytes that wait, after which the session gives no more: one piece may come on top (EventLoop::kScratchBytes).
 constexpr size_t kBlockedBytes = 16 * 1024;
-
-// Of a forwarded request.
-std::string_view WebSocketKey(std::string_view head) {
-  for (size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
-    const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
-    const size_t colon = line.find(':');
-    if (EqualsIgnoreCase(line.substr(0, colon), "sec-websocket-key")) return TrimBlanks(line.substr(colon + 1));
-  }
-  return {};
-}
 
 // RFC 9113 section 7, by number.
 std::string_view ErrorName(uint32_t error) {
@@ -166,7 +156,7 @@ void Http2Attempt::NoteClosed(uint32_t error) {
 
 void Http2Attempt::NoteHead(bool end, const ParseLimits& limits) {
   if (head_ready_ || wrong_ != nullptr) return;  // trailers
-  wrong_ = request_.upgrade ? response_.FinishConnect(end, WebSocketAccept(WebSocketKey(request_.head)))
+  wrong_ = request_.upgrade ? response_.FinishConnect(end, WebSocketAccept(LineValue(request_.head, "sec-websocket-key")))
                             : response_.Finish(end, request_.method);
   if (wrong_ != nullptr) return;
   bytes_received_ += response_.text().size();

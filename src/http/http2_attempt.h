@@ -42,7 +42,7 @@ class Http2Attempt final : public UpstreamAttempt, public CodecStream {
   static constexpr uint64_t kNoLength = UINT64_MAX;
   static void OnTimer(void* self);
 
-  // The connection's: a stream of it may begin. `made`: it was made for this one.
+  // The connection's: a stream of it may begin.
   void Open(Http2Client* client, int32_t stream);
   // The connection cannot take the request: it fails as soon as it is looked at.
   void OpenRefused(Http2Client* client, const char* why);

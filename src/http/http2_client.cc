@@ -6,27 +6,13 @@
 #include "core/log.h"
 #include "http/char_class.h"
 #include "http/http2_clients.h"
+#include "http/http2_limits.h"
 
 namespace ub {
 namespace {
 
-constexpr size_t kReadBytes = 64 * 1024;
-constexpr size_t kBatchBytes = 48 * 1024;  // a frame may come on top, and then it still fits a buffer of 68 KiB
-constexpr int kMaxRounds = 4;              // reads or writes before other connections get their turn
-constexpr size_t kMaxQueued = 1000;        // answers that wait for a backend that does not read, before we stop reading
-constexpr size_t kMaxStreams = 1000;       // at once, whatever a backend allows
-constexpr uint32_t kWindow = 0x7fffffff;   // the connection's: what streams may hold is bounded by their own windows
-
-// Whether Upgrade in a forwarded head names it, and nothing else.
-bool AsksForWebSocket(std::string_view head) {
-  for (size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
-    const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
-    const size_t colon = line.find(':');
-    if (colon == std::string_view::npos || HeaderIdOf(line.substr(0, colon)) != HeaderId::kUpgrade) continue;
-    return EqualsIgnoreCase(TrimBlanks(line.substr(colon + 1)), "websocket");
-  }
-  return false;
-}
+constexpr size_t kMaxStreams = 1000;      // at once, whatever a backend allows
+constexpr uint32_t kWindow = 0x7fffffff;  // the connection's: what streams may hold is bounded by their own windows
 
 }  // namespace
 
@@ -135,7 +121,8 @@ void Http2Client::Take(Http2Attempt* attempt) {
 const char* Http2Client::WhyNot(const UpstreamAttempt::Request& request) const {
   if (!request.upgrade) return nullptr;
   if (!codec_->peer_connects()) return "an upgrade, and the backend takes none by HTTP/2 (it does not announce RFC 8441)";
-  return AsksForWebSocket(request.head) ? nullptr : "an upgrade to another protocol than websocket, which HTTP/2 has not";
+  const bool websocket = EqualsIgnoreCase(LineValue(request.head, "upgrade"), "websocket");
+  return websocket ? nullptr : "an upgrade to another protocol than websocket, which HTTP/2 has not";
 }
 
 void Http2Client::Drop(Http2Attempt* attempt) {
@@ -190,7 +177,7 @@ bool Http2Client::congested() const { return buffered_ >= config().http2.buffer_
 
 void Http2Client::OnReadable() {
   for (int round = 1; ReadOnce(); ++round) {
-    if (round == kMaxRounds) {
+    if (round == kHttp2MaxRounds) {
       connection_->ReadSoon();
       return;
     }
@@ -199,10 +186,10 @@ void Http2Client::OnReadable() {
 
 bool Http2Client::ReadOnce() {
   if (state_ == State::kClosed || codec_ == nullptr) return false;
-  if (connection_->congested() && codec_->queued() > kMaxQueued) return false;
+  if (connection_->congested() && codec_->queued() > kHttp2MaxQueued) return false;
   Buffer input(&owner_->loop()->buffers());
-  char* to = input.Reserve(kReadBytes);
-  const IoResult result = connection_->Read(to, kReadBytes);
+  char* to = input.Reserve(kHttp2ReadBytes);
+  const IoResult result = connection_->Read(to, kHttp2ReadBytes);
   if (result.state == IoState::kWouldBlock && connection_->write_error() == 0) return false;
   if (result.state != IoState::kOk) {
     const bool closed = result.state == IoState::kEof;
@@ -257,9 +244,9 @@ void Http2Client::Work() {
 
 void Http2Client::Flush() {
   for (int round = 0; !connection_->congested() && connection_->write_error() == 0; ++round) {
-    if (round == kMaxRounds) return FlushSoon();
+    if (round == kHttp2MaxRounds) return FlushSoon();
     Buffer out(&owner_->loop()->buffers());
-    codec_->Produce(kBatchBytes, &out);
+    codec_->Produce(kHttp2BatchBytes, &out);
     if (out.empty()) return;
     // A failure shows at the next read, after whatever the backend had to say before it.
     (void)connection_->Write(out.view());
@@ -310,7 +297,7 @@ void Http2Client::EndTurn() {
   if (leaving_ && streams_.empty()) return Close();
   Update();
   if (state_ != State::kClosed && connection_->readable() &&
-      !(connection_->congested() && codec_->queued() > kMaxQueued)) {
+      !(connection_->congested() && codec_->queued() > kHttp2MaxQueued)) {
     connection_->ReadSoon();
   }
 }

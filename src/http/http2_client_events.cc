@@ -2,12 +2,10 @@
 #include "core/log.h"
 #include "http/http2_client.h"
 #include "http/http2_clients.h"
+#include "http/http2_limits.h"
 
 namespace ub {
 namespace {
-
-constexpr uint32_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
-constexpr uint64_t kListSlack = 4;       // a head so many times too large is no mistake
 
 Http2Attempt* Of(CodecStream* stream) { return static_cast<Http2Attempt*>(stream); }
 
@@ -23,8 +21,8 @@ void Http2Client::OnHeadBegins(CodecStream* at) {
 bool Http2Client::OnField(CodecStream* at, std::string_view name, std::string_view value) {
   Http2Attempt* const attempt = Of(at);
   const uint64_t limit = config().http2.header_list_bytes;
-  attempt->list_bytes_ += name.size() + value.size() + kFieldOverhead;
-  if (attempt->list_bytes_ > limit * kListSlack) return OnCheap(Http2Cheap::kHeaderList);
+  attempt->list_bytes_ += name.size() + value.size() + kHttp2FieldOverhead;
+  if (attempt->list_bytes_ > limit * kHttp2ListSlack) return OnCheap(Http2Cheap::kHeaderList);
   if (attempt->head_ready_) {
     attempt->trailers_.Add(name, value);
     attempt->bytes_received_ += name.size() + value.size();

@@ -65,12 +65,7 @@ struct Http2Callbacks {
       if (CodecStream* stream = Stream(session, id); stream != nullptr) codec->events_->OnHeadBegins(stream);
       return 0;
     }
-    CodecStream* stream = codec->events_->OnStreamBegins(id);
-    if (stream == nullptr) {
-      codec->Reset(id, Http2Error::kRefusedStream);
-      return 0;
-    }
-    nghttp2_session_set_stream_user_data(session, id, stream);
+    nghttp2_session_set_stream_user_data(session, id, codec->events_->OnStreamBegins(id));
     // Streams take turns, whatever a client would like to have first.
     const nghttp2_extpri equal{NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
     nghttp2_session_change_extpri_stream_priority(session, id, &equal, 1);

@@ -58,7 +58,7 @@ class CodecStream {};
 class Http2Events {
  public:
   virtual ~Http2Events() = default;
-  // A client begins a stream, with a head: the answer is what it is to be known by; null: it is reset. Server's side only.
+  // A client begins a stream, with a head: the answer is what it is to be known by. Server's side only.
   virtual CodecStream* OnStreamBegins(int32_t /*id*/) { return nullptr; }
   // A further head of a stream begins: trailers; on the client's side the response's, interim or final, too.
   virtual void OnHeadBegins(CodecStream* stream) = 0;

@@ -9,6 +9,16 @@
 
 namespace ub {
 
+std::string_view LineValue(std::string_view head, std::string_view name) {
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n", at + 2)) {
+    const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || !EqualsIgnoreCase(line.substr(0, colon), name)) continue;
+    return TrimBlanks(line.substr(colon + 1));
+  }
+  return {};
+}
+
 void Http2Fields::Clear() {
   entries_.clear();
   names_.clear();

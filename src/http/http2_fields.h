@@ -18,6 +18,9 @@
 
 namespace ub {
 
+// The value of the first line of that name in a head of HTTP/1.1, as WriteForwardedRequest writes it; empty: there is none.
+std::string_view LineValue(std::string_view head, std::string_view name);
+
 class Http2Fields {
  public:
   void Clear();

@@ -136,7 +136,7 @@ bool Http2Request::CheckPseudo() {
     Refuse(400, "no :scheme");
   } else if ((seen_ & kPath) == 0) {
     Refuse(400, "no :path");
-  } else if (!path_.starts_with('/') && !(method_ == "OPTIONS" && path_ == "*") && outcome_.status != 414) {
+  } else if (!path_.starts_with('/') && !(method_ == "OPTIONS" && path_ == "*")) {
     Refuse(400, "malformed :path");
   } else if ((seen_ & kAuthority) == 0 && !host_seen_) {
     Refuse(400, "neither :authority nor Host");

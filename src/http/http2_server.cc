@@ -4,14 +4,11 @@
 #include <array>
 
 #include "core/log.h"
+#include "http/http2_limits.h"
 
 namespace ub {
 namespace {
 
-constexpr size_t kReadBytes = 64 * 1024;
-constexpr size_t kBatchBytes = 48 * 1024;  // a frame may come on top, and then it still fits a buffer of 68 KiB
-constexpr int kMaxRounds = 4;              // reads or writes before other connections get their turn
-constexpr size_t kMaxQueued = 1000;        // answers that wait for a client that does not read, before we stop reading
 constexpr uint32_t kLingerMs = 2000;
 constexpr uint32_t kAnnounceMs = 1000;  // for the client's word that it has read the first GOAWAY
 
@@ -56,14 +53,14 @@ void Http2Server::Start(std::string_view bytes) {
 
 void Http2Server::OnReadable() {
   for (int round = 1; ReadOnce(); ++round) {
-    if (round == kMaxRounds) {
+    if (round == kHttp2MaxRounds) {
       connection_->ReadSoon();
       return;
     }
   }
 }
 
-bool Http2Server::Overfull() const { return connection_->congested() && codec_->queued() > kMaxQueued; }
+bool Http2Server::Overfull() const { return connection_->congested() && codec_->queued() > kHttp2MaxQueued; }
 
 bool Http2Server::ReadOnce() {
   if (state_ == State::kClosed) return false;
@@ -74,8 +71,8 @@ bool Http2Server::ReadOnce() {
   }
   if (state_ == State::kOpen && Overfull()) return false;
   Buffer input(&context_->loop->buffers());
-  char* to = input.Reserve(kReadBytes);
-  const IoResult result = connection_->Read(to, kReadBytes);
+  char* to = input.Reserve(kHttp2ReadBytes);
+  const IoResult result = connection_->Read(to, kHttp2ReadBytes);
   if (result.state == IoState::kWouldBlock) return false;
   if (result.state != IoState::kOk) {
     FailAll(Status(StatusCode::kClosed, StatusSource::kClient, "the client left"));
@@ -149,12 +146,12 @@ void Http2Server::EndTurn() {
 
 bool Http2Server::Flush() {
   for (int round = 0; !connection_->congested(); ++round) {
-    if (round == kMaxRounds) {
+    if (round == kHttp2MaxRounds) {
       FlushSoon();
       break;
     }
     Buffer out(&context_->loop->buffers());
-    codec_->Produce(kBatchBytes, &out);
+    codec_->Produce(kHttp2BatchBytes, &out);
     if (out.empty()) break;
     Add(context_->counters->bytes_sent, out.size());
     if (connection_->Write(out.view())) continue;

@@ -3,13 +3,11 @@
 #include <array>
 
 #include "core/log.h"
+#include "http/http2_limits.h"
 #include "http/http2_server.h"
 
 namespace ub {
 namespace {
-
-constexpr uint32_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
-constexpr uint64_t kListSlack = 4;       // a head so many times too large is no mistake
 
 const char* NameOf(Http2Cheap kind) {
   switch (kind) {
@@ -45,8 +43,8 @@ void Http2Server::OnHeadBegins(CodecStream* at) { Of(at)->in_trailers_ = true; }
 bool Http2Server::OnField(CodecStream* at, std::string_view name, std::string_view value) {
   Http2Stream* const stream = Of(at);
   const uint64_t limit = config().http2.header_list_bytes;
-  stream->list_bytes_ += name.size() + value.size() + kFieldOverhead;
-  if (stream->list_bytes_ > limit * kListSlack) return OnCheap(Http2Cheap::kHeaderList);
+  stream->list_bytes_ += name.size() + value.size() + kHttp2FieldOverhead;
+  if (stream->list_bytes_ > limit * kHttp2ListSlack) return OnCheap(Http2Cheap::kHeaderList);
   if (stream->in_trailers_) {
     stream->trailers_.Add(name, value);
   } else if (stream->list_bytes_ > limit) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "core/clock.h"
 #include "core/log.h"
@@ -16,8 +15,8 @@
 namespace ub {
 namespace {
 
-// A response's bytes that wait, after which the session makes no more: one piece may come on top (EventLoop::kScratchBytes, or
-// all that an Http2Attempt holds: http2.initial_window_bytes, and as many again wait there meanwhile).
+// A response's bytes that wait, after which the session makes no more. One piece may come on top: EventLoop::kScratchBytes, or
+// all that an Http2Attempt holds, which is up to http2.initial_window_bytes, and as many may wait there anew.
 constexpr size_t kBlockedBytes = 16 * 1024;
 constexpr size_t kWebSocketKeyBytes = 16;  // RFC 6455 section 4.1
 
