@@ -287,8 +287,9 @@ void Http2Client::EndTurn() {
   Wake();
   if (codec_->done() && (!connection_->congested() || connection_->write_error() != 0)) {
     const bool stood = state_ == State::kOpen;
-    // It has ended as it should. Attempts may still have to hand on what came: nothing is lost to them.
-    if (stood && codec_->failure().empty()) return Close();
+    // It has ended as it should. Attempts whose streams are over may still have to hand on what came: nothing is lost to them.
+    const bool over = std::all_of(streams_.begin(), streams_.end(), [](const Http2Attempt* each) { return each->closed_; });
+    if (stood && over && codec_->failure().empty()) return Close();
     if (!told_ && stood) Log(LogLevel::kWarn, "backend {}: HTTP/2 connection closed: {}", address_, codec_->failure());
     Die(stood ? TryFailure::kBadResponse : TryFailure::kConnect, StatusCode::kProtocol,
         "HTTP/2: " + (codec_->failure().empty() ? std::string("connection ended") : codec_->failure()));

@@ -50,8 +50,8 @@ TEST(H2Grpc, OurOwnAnswersAreThoseOfGrpc) {
     EXPECT_EQ(answer.Outcome(), "200") << code;
     EXPECT_EQ(answer.Value("grpc-status"), code);
   }
-  EXPECT_EQ(client.Wait(client.Begin({{":method", "CONNECT"}, {":authority", "a:1"}, {"content-type", "application/grpc"}})).status, 405)
-      << "a 200 would be a tunnel";
+  const Fields connect = {{":method", "CONNECT"}, {":authority", "a:1"}, {"content-type", "application/grpc"}};
+  EXPECT_EQ(client.Wait(client.Begin(connect)).status, 405) << "a 200 would be a tunnel";
 }
 
 TEST(H2Grpc, ADeadlineEndsTheRequestWithStatus4) {
@@ -249,11 +249,14 @@ TEST(H2Connect, FromHttp2ToHttp2) {
 
 TEST(H2Connect, ABackendThatDoesNotAnnounceItIsA502) {
   H2Backend backend(EchoStreams());
-  Proxy proxy(ConfigFile().Workers(1).Backend(backend.Yaml()).Set("health_check", "{ enabled: false, circuit_breaker: { failure_threshold: 5 } }"));
+  const char* const breaker = "{ enabled: false, circuit_breaker: { failure_threshold: 5 } }";
+  Proxy proxy(ConfigFile().Workers(1).Backend(backend.Yaml()).Set("health_check", breaker));
   ASSERT_TRUE(proxy.Start());
+  const char* const fields =
+      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   // As often as a client likes: it is no failure of the backend.
   for (int i = 0; i < 6; ++i) {
-    EXPECT_EQ(Client(proxy.endpoint()).Ask("GET", "/ws", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n").status, 502);
+    EXPECT_EQ(Client(proxy.endpoint()).Ask("GET", "/ws", fields).status, 502);
   }
   EXPECT_TRUE(WaitFor([&] { return Contains(proxy.Log(), "RFC 8441"); })) << proxy.Log();
   EXPECT_EQ(FetchOnce(proxy.endpoint()).status, 200);

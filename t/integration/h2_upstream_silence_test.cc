@@ -170,7 +170,8 @@ TEST(H2UpstreamTunnel, AClientThatEndsAndResetsWithNoErrorHasLeft) {
   H2Client client(proxy.endpoint());
   const uint32_t stream = client.Begin(Connect(), false);
   ASSERT_TRUE(WaitFor([&] { return client.ReadFrame() && !client.At(stream).body.empty(); }));
-  client.Send(h2::Frame(h2::kData, h2::kEndStream, stream, "bye") + h2::Frame(h2::kReset, 0, stream, h2::Number32(h2::kNoError)));
+  client.Send(h2::Frame(h2::kData, h2::kEndStream, stream, "bye") +
+              h2::Frame(h2::kReset, 0, stream, h2::Number32(h2::kNoError)));
   EXPECT_TRUE(proxy.WaitIdle());
   EXPECT_TRUE(client.RoundTrip());
 }
