@@ -152,9 +152,10 @@ ManagementResponse AdminApi::List(const ManagementRequest&) {
 ManagementResponse AdminApi::Add(const ManagementRequest& request) {
   Asked asked = ParseBody(request.body, {"address", "weight", "max_connections", "backup", "protocol", "name"});
   if (!asked.error.empty()) return Envelope(400, asked.error);
-  if (!asked.has_weight) asked.backend.weight = host_->config()->default_weight;
+  if (!asked.has_weight) asked.backend.weight = 0;  // default_weight, or as configured
   if (Status status = host_->AddBackend(asked.backend); !status.ok()) return Failed(status);
-  LogChange(request, fmt::format("backend {} added, weight {}", asked.address, asked.backend.weight));
+  LogChange(request, fmt::format("backend {} added{}", asked.address,
+                                 asked.has_weight ? fmt::format(", weight {}", asked.backend.weight) : ""));
   return Envelope(200, fmt::format("backend {} added", asked.address), Shown(asked.address));
 }
 

@@ -82,7 +82,12 @@ std::optional<AttemptError> Http2Clients::Join(Http2Attempt* attempt) {
   return AttemptError{TryFailure::kConnect, std::move(status)};
 }
 
-void Http2Clients::LeaveQueue(Http2Attempt* attempt) { std::erase(At(attempt->request_.slot).waiting, attempt); }
+void Http2Clients::LeaveQueue(Http2Attempt* attempt) {
+  auto& waiting = At(attempt->request_.slot).waiting;
+  std::erase(waiting, attempt);
+  // The connection that was made for it is now for the next.
+  if (!attempt->reused_ && !waiting.empty()) waiting.front()->reused_ = false;
+}
 
 Status Http2Clients::WhyLate(const Http2Attempt& attempt) const {
   const Slot& slot = slots_[attempt.request_.slot];

@@ -127,9 +127,11 @@ void Controller::OnChannel(void* self, unsigned) {
   for (;;) {
     auto message = controller->child_->channel.Receive();
     if (!message && message.error().code() == StatusCode::kExhausted) {
-      // Its descriptors had no room here, and it is lost: nearly always a configuration, whose reload has then failed.
+      // Its descriptors had no room here, and it is lost: nearly always a configuration, whose reload has then failed. The
+      // next controller begins with what is in force.
       controller->Acknowledge(message.error().detail());
-      continue;
+      controller->loop_->Stop();
+      return;
     }
     if (!message) {  // the master is gone; there is nothing of a client's to finish here
       controller->loop_->Stop();

@@ -90,6 +90,12 @@ class Controller final : public ManagementHost {
   // What an address means that has not been removed: itself, or all behind a name.
   std::vector<BackendSpec> SpecsOf(std::string_view address) const;
   std::vector<uint32_t> SlotsOf(std::string_view address) const;
+  // Where the configuration has it, by itself or behind a name, and whether it is there once nothing is said of it alone.
+  struct Given {
+    const BackendConfig* file = nullptr;
+    bool there = false;
+  };
+  Given GivenAs(const std::string& address) const;
   // Makes `next` what was changed: kept first, then applied. On an error all is as before.
   Status Change(RuntimeState next);
   // Looks up a backend's name that is not known yet (blocking). Error kInvalid: it cannot be resolved.

@@ -91,6 +91,11 @@ Status Controller::Keep(const RuntimeState& state) {
     pollfd polled{child_->channel.fd(), POLLIN, 0};
     (void)poll(&polled, 1, static_cast<int>(until - now));
     Result<std::optional<Message>> received = child_->channel.Receive();
+    if (!received && received.error().code() == StatusCode::kExhausted) {  // another message, and lost: see OnChannel
+      Acknowledge(received.error().detail());
+      loop_->Stop();
+      continue;
+    }
     if (!received) return received.error();
     if (!received->has_value()) continue;
     if ((*received)->type != MessageType::kStateKept) {
@@ -178,16 +183,29 @@ Status Controller::LearnName(const BackendConfig& backend) {
   return Status::Ok();
 }
 
+Controller::Given Controller::GivenAs(const std::string& address) const {
+  Given out;
+  RuntimeState without = state_;
+  without.changes.erase(address);
+  const auto specs = BackendSpecs(*child_->config, known_);
+  if (!specs) return out;
+  for (const BackendSpec& spec : *specs) {
+    if (spec.text != address && spec.given != address) continue;
+    out.there |= spec.given == address || !without.Find(spec).removed;
+    for (const BackendConfig& each : child_->config->backends) {
+      if (each.AddressText() == spec.given) out.file = &each;
+    }
+  }
+  return out;
+}
+
 Status Controller::AddBackend(const BackendConfig& backend) {
   if (Status status = NamesKnown(); !status.ok()) return status;
   const std::string address = backend.AddressText();
   const Status exists(StatusCode::kExists, StatusSource::kConfig, fmt::format("backend {} exists already", address));
   if (!SlotsOf(address).empty()) return exists;
-  const auto& configured = child_->config->backends;
-  const auto in_file = std::find_if(configured.begin(), configured.end(), [&](const BackendConfig& each) {
-    return each.AddressText() == address;
-  });
-  if (in_file != configured.end() && !FitsFile(backend, *in_file)) {
+  const Given given = GivenAs(address);
+  if (given.file != nullptr && !FitsFile(backend, *given.file)) {
     return Status(StatusCode::kInvalid, StatusSource::kConfig,
                   fmt::format("backend {} comes back as it is configured (give address and weight only)", address));
   }
@@ -196,7 +214,7 @@ Status Controller::AddBackend(const BackendConfig& backend) {
   RuntimeState next = state_;
   RuntimeChange& change = next.changes[address];
   change = RuntimeChange();
-  change.added = in_file == configured.end();
+  change.added = !given.there;
   change.weight = backend.weight;
   change.max_connections = backend.max_connections;
   change.backup = backend.backup;
@@ -211,6 +229,10 @@ Status Controller::AddBackend(const BackendConfig& backend) {
   // Slots of backends that were removed are still in use, or all that the name stands for was there before.
   const bool full = retry_.active();
   (void)Change(before);
+  if (!full && given.there) {
+    return Status(StatusCode::kInvalid, StatusSource::kConfig,
+                  fmt::format("the addresses of {} were removed one by one: add those", address));
+  }
   if (!full) return exists;
   return Status(StatusCode::kExhausted, StatusSource::kConfig,
                 "removed backends still hold the table's last slots (try again when their requests have ended)");

@@ -157,6 +157,11 @@ TEST_F(Resolve, WhatIsDoneToANameHoldsForItsAddresses) {
   const Response refused = management.Change("POST", "/admin/backends/undrain", address);
   EXPECT_EQ(refused.status, 400);
   EXPECT_TRUE(Contains(refused.body, "is drained as " + name)) << refused.body;
+  // Gone and back, it is still one of the name's.
+  ASSERT_EQ(management.Change("DELETE", "/admin/backends", address).status, 200);
+  EXPECT_EQ(management.Change("POST", "/admin/backends", address, ",\"backup\":true").status, 400);
+  ASSERT_EQ(management.Change("POST", "/admin/backends", address).status, 200);
+  EXPECT_EQ(state(), "drain");
   ASSERT_EQ(management.Change("POST", "/admin/backends/undrain", name).status, 200);
   EXPECT_NE(state(), "drain");
   EXPECT_EQ(management.Change("POST", "/admin/backends", address).status, 409);
