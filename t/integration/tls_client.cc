@@ -185,6 +185,17 @@ void TlsRelay::AcceptLoop() {
   }
 }
 
+// Closing with something unread would be a reset, which takes along what the client has not read yet.
+void TlsRelay::Linger(int fd) {
+  shutdown(fd, SHUT_WR);
+  char bytes[16384];
+  for (;;) {
+    pollfd polled[] = {{fd, POLLIN, 0}, {stop_event_.get(), POLLIN, 0}};
+    if (poll(polled, 2, -1) < 0) continue;
+    if (polled[1].revents != 0 || recv(fd, bytes, sizeof bytes, 0) <= 0) return;
+  }
+}
+
 void TlsRelay::Relay(UniqueFd fd) {
   TlsClient client(to_, options_);
   const auto reset = [&fd] {
@@ -222,8 +233,7 @@ void TlsRelay::Relay(UniqueFd fd) {
     if (n <= 0) {
       const int why = SSL_get_error(client.ssl(), n);
       if (why == SSL_ERROR_WANT_READ) continue;
-      if (why != SSL_ERROR_ZERO_RETURN) reset();
-      return;
+      return why == SSL_ERROR_ZERO_RETURN ? Linger(fd.get()) : reset();
     }
     for (int sent = 0; sent < n;) {
       const ssize_t took = send(fd.get(), bytes + sent, static_cast<size_t>(n - sent), MSG_NOSIGNAL);

@@ -79,6 +79,7 @@ class TlsRelay {
  private:
   void AcceptLoop();
   void Relay(UniqueFd fd);
+  void Linger(int fd);
 
   const Endpoint to_;
   const TlsOptions options_;
