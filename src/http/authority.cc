@@ -1,10 +1,8 @@
 #include "http/authority.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 
+#include "core/config_text.h"
 #include "http/char_class.h"
 #include "http/headers.h"
 
@@ -14,17 +12,6 @@ namespace {
 constexpr size_t kMaxHostBytes = 255;
 constexpr size_t kMaxPortBytes = 5;
 constexpr unsigned kMaxPort = 65535;
-
-bool IsIpv6(std::string_view text) {
-  char copy[INET6_ADDRSTRLEN];
-  if (text.size() >= sizeof(copy)) {
-    return false;
-  }
-  std::copy(text.begin(), text.end(), copy);
-  copy[text.size()] = '\0';
-  in6_addr address;
-  return inet_pton(AF_INET6, copy, &address) == 1;
-}
 
 // reg-name; IPv4 addresses are of that form too.
 bool IsRegName(std::string_view text) {

@@ -330,7 +330,8 @@ void Http2Codec::SayGoodbye(Buffer* out) {
   // GOAWAY: 8 bytes of payload, the last stream that was looked at, the error. A server has begun none.
   std::array<char, kFrameHeadBytes + 8> frame{0, 0, 8, NGHTTP2_GOAWAY};
   const auto last = client_ ? 0 : static_cast<uint32_t>(nghttp2_session_get_last_proc_stream_id(session_));
-  for (size_t i = 0; i < 4; ++i) frame[kFrameHeadBytes + i] = static_cast<char>(last >> (24 - 8 * i));
+  char* at = frame.data() + kFrameHeadBytes;
+  for (int shift = 24; shift >= 0; shift -= 8) *at++ = static_cast<char>(last >> shift);
   frame.back() = static_cast<char>(goodbye_);
   out->Append(std::string_view(frame.data(), frame.size()));
 }
