@@ -1,6 +1,4 @@
 // The values of the configuration by their types.
-// Size: one class with a function for each type of value; split, they would have to share its state.
-
 #include "core/config_bind_value.h"
 
 #include <fmt/format.h>
@@ -13,8 +11,6 @@
 
 namespace ub {
 namespace {
-
-constexpr size_t kMaxSecretBytes = 4096;
 
 std::string Range(const ConfigKey& key) {
   if (key.type == KeyType::kSize)
@@ -163,7 +159,7 @@ void ValueBinder::BindPath() {
 
 bool ValueBinder::ReadSecretFile(std::string path) {
   if (!path.starts_with('/') && !options_.directory.empty()) path = options_.directory + "/" + path;
-  const Result<std::string> text = ReadSmallFile(path, kMaxSecretBytes);
+  const Result<std::string> text = ReadSmallFile(path, 4096);
   if (!text) {
     Problem(text.error().detail());
     return false;

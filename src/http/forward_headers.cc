@@ -226,9 +226,8 @@ std::optional<uint64_t> MaxForwards(const RequestHead& head, const HeaderField& 
 }  // namespace
 
 bool EndsHere(const RequestHead& head) {
-  return head.method == Method::kOptions && std::any_of(head.headers.begin(), head.headers.end(), [&](const HeaderField& field) {
-           return MaxForwards(head, field) == 0u;
-         });
+  return std::any_of(head.headers.begin(), head.headers.end(),
+                     [&](const HeaderField& field) { return MaxForwards(head, field) == 0u; });
 }
 
 void WriteForwardedRequest(RequestHead* head, const ClientInfo& peer, const ClientAddress& client,

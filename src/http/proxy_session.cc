@@ -96,7 +96,7 @@ void ProxySession::Begin(ServerStream* stream, RequestHead* head, std::string_vi
     Answer(413);
     return;
   }
-  if (EndsHere(*head)) return Answer(200);
+  if (method_ == Method::kOptions && EndsHere(*head)) return Answer(200);
   if (context_->group->algorithm().uses_key) key_ = context_->settings.hash_key.Hash(*head, client_.address);
   const std::string fallback_host = head->authority.empty() ? stream->LocalHost() : std::string();
   WriteForwardedRequest(head, stream->client(), client_, config_->forwarded, request_id_, fallback_host, &head_);

@@ -66,8 +66,7 @@ Status PrepareBackends(const Config& config, ShmSegment& shm) {
   for (const std::string& host : HostNames(wanted)) answers.emplace(host, LookUpHost(host));
   auto specs = BackendSpecs(wanted, answers);
   if (!specs) return specs.error();
-  std::erase_if(*specs, [&](const BackendSpec& spec) { return state.Find(spec).removed; });
-  for (BackendSpec& spec : *specs) state.Overlay(&spec);
+  std::erase_if(*specs, [&](BackendSpec& spec) { return !state.Overlay(&spec); });
   return BackendTable(shm).Apply(kDefaultPool, *specs);
 }
 

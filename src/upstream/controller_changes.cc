@@ -132,8 +132,7 @@ Status Controller::Change(RuntimeState next) {
 }
 
 bool Controller::Override(BackendSpec* spec) {
-  state_.Overlay(spec);
-  if (state_.Find(*spec).removed) {
+  if (!state_.Overlay(spec)) {
     // Stays, drained, while something is in flight there and its time is not up.
     const auto waiting = removing_.find(spec->text);
     if (waiting == removing_.end()) return false;
@@ -263,19 +262,18 @@ void Controller::OnRemoval(void* self) {
   auto* controller = static_cast<Controller*>(self);
   const uint64_t now = controller->loop_->now_ns();
   bool due = false;
-  for (const auto& [text, until] : controller->removing_) {
-    const uint32_t slot = controller->table_.Find(kDefaultPool, text);
-    due |= slot == kNoSlot || now >= until || controller->child_->shm->InFlight(slot) == 0;
-  }
+  std::erase_if(controller->removing_, [&](const auto& entry) {
+    const uint32_t slot = controller->table_.Find(kDefaultPool, entry.first);
+    // Gone for another reason: with its configuration, or because its name stands for something else now.
+    if (slot == kNoSlot) return true;
+    due |= now >= entry.second || controller->child_->shm->InFlight(slot) == 0;
+    return false;
+  });
   if (due) {
     if (Status status = controller->ApplyBackends(); !status.ok()) {
       Log(LogLevel::kError, "backends: {}", status.ToString());
     }
   }
-  // Gone for another reason too: with its configuration, or because its name stands for something else now.
-  std::erase_if(controller->removing_, [controller](const auto& entry) {
-    return controller->table_.Find(kDefaultPool, entry.first) == kNoSlot;
-  });
   if (!controller->removing_.empty()) {
     controller->removal_.Set(now + kRemovalNs);
     return;

@@ -23,7 +23,8 @@ class Resolver {
   using LookUp = std::function<HostAnswer(const std::string& host)>;
   using Done = std::function<void(const HostAnswers& answers)>;
 
-  // `done` is called on the loop, once an answer is there; of two that came before the loop looked, with the later one. Errors of Start: kSystem.
+  // `done` is called on the loop, once an answer is there; of two that came before the loop looked, with the later one.
+  // Errors of Start: kSystem.
   Resolver(EventLoop* loop, Done done, LookUp look_up = LookUpHost);
   ~Resolver();
   Resolver(const Resolver&) = delete;

@@ -155,10 +155,11 @@ RuntimeChange RuntimeState::Find(const BackendSpec& spec) const {
   return out;
 }
 
-void RuntimeState::Overlay(BackendSpec* spec) const {
+bool RuntimeState::Overlay(BackendSpec* spec) const {
   const RuntimeChange change = Find(*spec);
   if (change.weight != 0) spec->weight = change.weight;
   spec->admin = change.drained || change.removed ? AdminState::kDrain : AdminState::kReady;
+  return !change.removed;
 }
 
 RuntimeState RuntimeState::Drains() const {

@@ -53,8 +53,8 @@ class RuntimeState {
   // What is known of a resolved backend, by its own address and by what the configuration calls it: removed or drained by
   // either, unless it was added by itself; the weight of its own goes before its name's.
   RuntimeChange Find(const BackendSpec& spec) const;
-  // Takes weight and administrative state into it.
-  void Overlay(BackendSpec* spec) const;
+  // Takes weight and administrative state into it. False: it was removed.
+  bool Overlay(BackendSpec* spec) const;
   // Only the drains: what a reload keeps where there is no state file.
   RuntimeState Drains() const;
 };
