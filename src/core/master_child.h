@@ -47,6 +47,7 @@ struct RetiringSockets {
   std::vector<ListenSocket> sockets;
   uint64_t due_ms;      // of the next step
   bool let_go = false;  // the workers were told
+  bool unheard = false;  // all of them are stopped and have not heard it
 };
 
 // "was killed by signal 9 (SIGKILL)", "left with status 1".

@@ -276,12 +276,15 @@ void Master::CloseRetired(uint64_t now) {
   });
   for (RetiringSockets& retiring : retiring_) {
     if (now < retiring.due_ms) continue;
-    if (retiring.let_go && !anybody) {
+    if (retiring.let_go && (!anybody || retiring.unheard)) {
+      // Who comes back has as long as everybody else.
+      retiring.unheard = !anybody;
       retiring.due_ms = now + kLetGoMs;
       continue;
     }
     if (!retiring.let_go) {
       retiring.let_go = true;
+      retiring.unheard = !anybody;
       retiring.due_ms = now + kLetGoMs;
       RemoveListeners(retiring.sockets);
       Log(LogLevel::kInfo, "the workers let go of {}", retiring.address);
