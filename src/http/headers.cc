@@ -56,12 +56,8 @@ HeaderId SixOrSeven(std::string_view name) {
       return name.size() == 6 ? IfIs(name, "accept", HeaderId::kAccept) : HeaderId::kOther;
     case 'c':
       return name.size() == 6 ? IfIs(name, "cookie", HeaderId::kCookie) : HeaderId::kOther;
-    case 's':
-      return name.size() == 6 ? IfIs(name, "server", HeaderId::kServer) : HeaderId::kOther;
     case 'e':
       return name.size() == 6 ? IfIs(name, "expect", HeaderId::kExpect) : HeaderId::kOther;
-    case 't':
-      return name.size() == 7 ? IfIs(name, "trailer", HeaderId::kTrailer) : HeaderId::kOther;
     case 'u':
       return name.size() == 7 ? IfIs(name, "upgrade", HeaderId::kUpgrade) : HeaderId::kOther;
     default:
@@ -69,7 +65,7 @@ HeaderId SixOrSeven(std::string_view name) {
   }
 }
 
-HeaderId NineToTwelve(std::string_view name) {
+HeaderId NineTenOrTwelve(std::string_view name) {
   const char first = LowerOf(name[0]);
   switch (name.size()) {
     case 9:
@@ -82,8 +78,6 @@ HeaderId NineToTwelve(std::string_view name) {
         return IfIs(name, "connection", HeaderId::kConnection);
       }
       return IfIs(name, "keep-alive", HeaderId::kKeepAlive);
-    case 11:
-      return IfIs(name, "retry-after", HeaderId::kRetryAfter);
     default:
       if (first == 'c') {
         return IfIs(name, "content-type", HeaderId::kContentType);
@@ -120,8 +114,6 @@ HeaderId HeaderIdOf(std::string_view name) {
   switch (name.size()) {
     case 2:
       return IfIs(name, "te", HeaderId::kTe);
-    case 3:
-      return IfIs(name, "via", HeaderId::kVia);
     case 4:
       return LowerOf(name[0]) == 'h' ? IfIs(name, "host", HeaderId::kHost)
                                      : IfIs(name, "date", HeaderId::kDate);
@@ -130,9 +122,8 @@ HeaderId HeaderIdOf(std::string_view name) {
       return SixOrSeven(name);
     case 9:
     case 10:
-    case 11:
     case 12:
-      return NineToTwelve(name);
+      return NineTenOrTwelve(name);
     case 14:
     case 15:
     case 16:

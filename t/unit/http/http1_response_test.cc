@@ -122,7 +122,7 @@ TEST(Http1Response, HeadIsFilled) {
   ASSERT_EQ(head.headers.size(), 2u);
   EXPECT_EQ(head.headers[0].name, "Server");
   EXPECT_EQ(head.headers[0].value, "x");
-  EXPECT_EQ(head.headers[0].id, HeaderId::kServer);
+  EXPECT_EQ(head.headers[0].id, HeaderId::kOther);
   EXPECT_EQ(head.headers[1].id, HeaderId::kContentLength);
 }
 
