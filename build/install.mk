@@ -10,6 +10,8 @@ zshdir = $(datadir)/zsh/site-functions
 confdir = $(sysconfdir)/ultrabalancer
 man_pages := $(sort $(notdir $(wildcard $(srcdir)/man/*.[1-9])))
 examples := $(sort $(foreach format,yaml toml ini,$(wildcard $(srcdir)/conf/*.$(format))))
+# What README and the man pages refer to, below docdir.
+documents := README.md LICENSE CHANGELOG.md CONTRIBUTING.md $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/docs/*.md $(srcdir)/docs/*.png)))
 
 # Puts the chosen places into a file's text. Man pages and examples name those of an installation without options.
 places = sed -e 's|/run/ultrabalancer\.|$(runstatedir)/ultrabalancer.|g' -e 's|@sbindir@|$(sbindir)|g' -e 's|@confdir@|$(confdir)|g' -e 's|@runstatedir@|$(runstatedir)|g' \
@@ -21,7 +23,7 @@ install: all
 	$(Q)$(if $(binary),,echo "there is no binary to install: src/main.cc is missing" >&2; exit 1)
 	$(call say,INSTALL,$(DESTDIR)$(sbindir)/ultrabalancer)
 	$(Q)$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(confdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(completiondir) $(DESTDIR)$(zshdir) \
-	  $(DESTDIR)$(sysconfdir)/logrotate.d $(DESTDIR)$(docdir)/examples
+	  $(DESTDIR)$(sysconfdir)/logrotate.d $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)/docs
 	$(Q)$(INSTALL) -m 755 $(O)/ultrabalancer $(DESTDIR)$(sbindir)/ultrabalancer
 	$(Q)set -e; for page in $(man_pages); do dir=$(DESTDIR)$(mandir)/man$${page##*.}; $(INSTALL) -d $$dir; \
 	  $(places) $(srcdir)/man/$$page > $$dir/$$page; chmod 644 $$dir/$$page; done
@@ -34,7 +36,7 @@ install: all
 	$(Q)$(call put,$(srcdir)/conf/ultrabalancer.logrotate.in,$(sysconfdir)/logrotate.d/ultrabalancer)
 	$(Q)$(INSTALL) -m 644 $(srcdir)/conf/ultrabalancer.bash-completion $(DESTDIR)$(completiondir)/ultrabalancer
 	$(Q)$(INSTALL) -m 644 $(srcdir)/conf/ultrabalancer.zsh-completion $(DESTDIR)$(zshdir)/_ultrabalancer
-	$(Q)$(INSTALL) -m 644 $(srcdir)/README.md $(srcdir)/LICENSE $(srcdir)/CHANGELOG.md $(DESTDIR)$(docdir)
+	$(Q)for file in $(documents); do $(INSTALL) -m 644 $(srcdir)/$$file $(DESTDIR)$(docdir)/$$file || exit; done
 	$(Q)$(INSTALL) -m 644 $(examples) $(DESTDIR)$(docdir)/examples
 
 # A configuration that was changed is kept. Directories go when they are empty.
@@ -42,13 +44,13 @@ uninstall:
 	$(Q)rm -f $(DESTDIR)$(sbindir)/ultrabalancer $(DESTDIR)$(unitdir)/ultrabalancer.service $(DESTDIR)$(sysusersdir)/ultrabalancer.conf \
 	  $(DESTDIR)$(sysconfdir)/logrotate.d/ultrabalancer $(DESTDIR)$(completiondir)/ultrabalancer $(DESTDIR)$(zshdir)/_ultrabalancer
 	$(Q)for page in $(man_pages); do rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$page; done
-	$(Q)rm -f $(foreach file,README.md LICENSE CHANGELOG.md $(addprefix examples/,$(notdir $(examples))),\
+	$(Q)rm -f $(foreach file,$(documents) $(addprefix examples/,$(notdir $(examples))),\
 	  $(DESTDIR)$(docdir)/$(file))
 	$(Q)cd $(DESTDIR)$(confdir) 2>/dev/null || exit 0; \
 	  if cmp -s ultrabalancer.yaml ultrabalancer.yaml.default; then rm -f ultrabalancer.yaml; \
 	  elif [ -e ultrabalancer.yaml ]; then echo "  kept    $(DESTDIR)$(confdir)/ultrabalancer.yaml (it was changed)"; fi; \
 	  rm -f ultrabalancer.yaml.default
-	$(Q)rmdir $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir) $(DESTDIR)$(confdir) 2>/dev/null || true
+	$(Q)rmdir $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)/docs $(DESTDIR)$(docdir) $(DESTDIR)$(confdir) 2>/dev/null || true
 
 # Of what git knows, or, in an unpacked tarball, of all but what was built. The same tree gives the same bytes.
 dist_name := ultrabalancer-$(VERSION)

@@ -4,7 +4,7 @@
 // and thrown away when the view changes; what must outlive that (response times) lives in the shared slots. Used
 // in workers; single-threaded; a pick allocates nothing.
 //
-// To add one: a pair of files balance_NAME.{h,cc}, a row in balancer.cc, a row in the man page.
+// To add one: CONTRIBUTING.md.
 #ifndef UB_UPSTREAM_BALANCER_H_
 #define UB_UPSTREAM_BALANCER_H_
 

@@ -154,21 +154,43 @@ TEST(ShippedFiles, TheManualDescribesEveryKeyAsTheTableDoes) {
   Expect(path, page.substr(0, from) + begin + ManualOfKeys() + page.substr(to));
 }
 
-// Every metric of a running instance, each with its type and meaning.
+// The names of the labels of a sample, in order; "le" belongs to the format.
+std::string LabelsOf(const std::string& sample) {
+  std::string out;
+  const size_t open = sample.find('{');
+  for (size_t at = open; at != std::string::npos && sample[at] != '}';) {
+    const size_t equals = sample.find("=\"", at);
+    const std::string name = sample.substr(at + 1, equals - at - 1);
+    if (name != "le") out += (out.empty() ? "" : " , ") + name;
+    at = sample.find('"', equals + 2) + 1;  // no value here has one in it
+  }
+  return out;
+}
+
+// Every metric of a running instance, each with its type, meaning and labels.
 std::string ManualOfMetrics() {
   MetricsSnapshot snapshot;
   snapshot.certificates = {{"a.pem", "a.example", 0}};
+  snapshot.workers.emplace_back();
+  snapshot.backends.emplace_back();
   std::istringstream lines(MetricsPrometheus(snapshot, "random"));
   std::string out, help;
+  bool first = false;  // sample of its metric
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
     std::string hash, word, name, rest;
     words >> hash >> word >> name;
     std::getline(words >> std::ws, rest);
-    if (word == "HELP") help = rest;
-    if (word == "TYPE")
+    if (word == "HELP" && hash == "#") {
+      help = rest;
+    } else if (word == "TYPE" && hash == "#") {
       out += fmt::format(".It Li {}\n{}:\n{}\n", name,
                          static_cast<char>(std::toupper(rest[0])) + rest.substr(1), help);
+      first = true;
+    } else if (std::exchange(first, false)) {
+      const std::string labels = LabelsOf(line);
+      if (!labels.empty()) out += fmt::format("By\n.Va {} .\n", labels);
+    }
   }
   return out;
 }
