@@ -13,17 +13,21 @@
 namespace ub {
 namespace {
 
-constexpr std::string_view kSections[] = {"global", "defaults",  "frontend", "backend", "listen",
-                                          "peers",  "resolvers", "userlist", "cache",   "program"};
+constexpr std::string_view kSections[] = {
+    "global",   "defaults", "frontend", "backend",     "listen", "peers",       "resolvers",
+    "userlist", "cache",    "program",  "http-errors", "ring",   "log-forward", "mailers",
+    "fcgi-app", "traces",   "acme",     "crt-store"};
 
 // The first line that says something tells the format: a section of HAProxy's, or what ends in
-// nginx's punctuation.
+// nginx's punctuation. Comments say nothing.
 std::string FormatOfText(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = TrimSpaces(text.substr(0, end));
+    std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.empty() || line.front() == '#') continue;
+    line = TrimSpaces(line.substr(0, line.find('#')));
+    if (line.empty()) continue;
     const std::string_view word = line.substr(0, line.find_first_of(" \t"));
     const bool punctuated = line.find_first_of(";{") != std::string_view::npos;
     for (const std::string_view section : kSections) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "cli/import_units.h"
 #include "core/config_text.h"
@@ -23,45 +24,33 @@ bool IsServer(const Line& line) {
 
 bool HasServers(const Section& section) { return std::ranges::any_of(section.lines, IsServer); }
 
-// Where a frontend sends what no rule sends elsewhere; empty: nowhere.
-std::string_view DefaultBackend(const Section& section) {
-  for (const Section* from = &section; from != nullptr; from = from->defaults) {
-    for (const Line& line : from->lines) {
-      if (line.name() == "default_backend") return line.arg(0);
-    }
-  }
-  return {};
-}
-
 class Importer {
  public:
   Importer(const ImportOptions& options, const std::vector<Section>& sections, ImportDraft* draft)
-      : import_{options, draft}, draft_(*draft), sections_(sections) {}
+      : import_{options, draft, sections}, draft_(*draft), sections_(sections) {}
   std::string Run();
 
  private:
   const Section* PoolNamed(std::string_view name) const;
   // The pool to carry over; null: there is none, which is a fault.
   const Section* Choose();
-  const Section* ChooseByUse() const;
+  // `http`: only one that balances HTTP.
+  const Section* ChooseByUse(bool http) const;
   // True where a frontend sends requests to the pool.
   bool Leads(const Section& front, const Section& pool) const;
-  void ImportLines(const Section& section);
-  // What the section inherits, where it does not say it itself.
-  void ImportDefaults(const Section* defaults);
-  void ImportServers(const Section& pool);
+  void FindFronts(const Section& pool);
+  void ImportLines(const HaproxyProxy& proxy);
   void ImportFronts(const Section& pool);
-  void ImportRedirects();
-  void RemarkRoutes(const Section& front, const Section& pool);
+  void ImportGlobal();
+  void RemarkRoutes(const HaproxyProxy& front, const Section& pool);
+  // TCP, where no line says so.
+  void RemarkMode(const Section& section);
   void RemarkOthers(const Section& pool);
-  // What needs more than one line to be known.
-  void FinishTimes(const Section& pool);
-  void FinishQueue();
+  bool IsTable(const Section& section) const;
 
   HaproxyImport import_;
   ImportDraft& draft_;
   const std::vector<Section>& sections_;
-  std::vector<const Section*> fronts_;  // that lead to the pool
 };
 
 const Section* Importer::PoolNamed(std::string_view name) const {
@@ -70,27 +59,31 @@ const Section* Importer::PoolNamed(std::string_view name) const {
   return found == sections_.end() ? nullptr : &*found;
 }
 
-const Section* Importer::ChooseByUse() const {
+const Section* Importer::ChooseByUse(bool http) const {
+  const auto good = [&](const Section* pool) {
+    return pool != nullptr && HasServers(*pool) && (!http || pool->IsHttp());
+  };
   for (const Section& section : sections_) {
     if (!IsFront(section)) continue;
-    if (section.kind() == "listen" && HasServers(section)) return &section;
-    const Section* pool = PoolNamed(DefaultBackend(section));
-    if (pool != nullptr && HasServers(*pool)) return pool;
+    if (section.kind() == "listen" && good(&section)) return &section;
+    const Section* pool = PoolNamed(section.DefaultBackend());
+    if (good(pool)) return pool;
   }
   for (const Section& section : sections_) {
     for (const Line& line : section.lines) {
       const Section* pool = line.name() == "use_backend" ? PoolNamed(line.arg(0)) : nullptr;
-      if (pool != nullptr && HasServers(*pool)) return pool;
+      if (good(pool)) return pool;
     }
   }
   const auto any =
-      std::ranges::find_if(sections_, [](const Section& s) { return IsPool(s) && HasServers(s); });
+      std::ranges::find_if(sections_, [&](const Section& s) { return IsPool(s) && good(&s); });
   return any == sections_.end() ? nullptr : &*any;
 }
 
 const Section* Importer::Choose() {
   const std::string& wanted = import_.options.pool;
-  const Section* chosen = wanted.empty() ? ChooseByUse() : PoolNamed(wanted);
+  const Section* chosen = wanted.empty() ? ChooseByUse(true) : PoolNamed(wanted);
+  if (chosen == nullptr && wanted.empty()) chosen = ChooseByUse(false);
   if (chosen != nullptr) return chosen;
   std::string names;
   for (const Section& section : sections_) {
@@ -108,94 +101,105 @@ const Section* Importer::Choose() {
 bool Importer::Leads(const Section& front, const Section& pool) const {
   if (&front == &pool) return pool.kind() == "listen";
   if (!IsFront(front)) return false;
-  if (DefaultBackend(front) == pool.name()) return true;
+  if (front.DefaultBackend() == pool.name()) return true;
   return std::ranges::any_of(front.lines, [&](const Line& line) {
     return line.name() == "use_backend" && line.arg(0) == pool.name();
   });
 }
 
-void Importer::ImportLines(const Section& section) {
-  for (const Line& line : section.lines) {
-    if (IsServer(line)) continue;
-    if (line.name() == "bind") {
-      if (line.size() > 0) ImportHaproxyBind(&import_, line);
-    } else {
-      ImportHaproxyLine(&import_, line);
+void Importer::FindFronts(const Section& pool) {
+  const bool listens = pool.kind() == "listen";
+  std::vector<const Section*> leading;
+  for (const Section& section : sections_) {
+    if (Leads(section, pool)) leading.push_back(&section);
+  }
+  // Where there is no front, what is said of one holds as it was inherited.
+  const bool both = listens || leading.empty();
+  import_.pool.emplace_back(pool, both ? kHaproxyBoth : kHaproxyBack);
+  for (const Section* front : leading) {
+    import_.fronts.emplace_back(*front, front == &pool ? kHaproxyBoth : kHaproxyFront);
+  }
+}
+
+void Importer::ImportLines(const HaproxyProxy& proxy) {
+  import_.current = &proxy;
+  if (import_.ReadsFront()) import_.said_of_fronts.Begin();
+  // "listen web :80", as it was once written.
+  const Section& section = *proxy.section;
+  const std::string_view address = section.head.arg(1);
+  if (IsFront(section) && address.find(':') != std::string_view::npos) {
+    ImportHaproxyBind(&import_, {section.head.at, {"bind", std::string(address)}});
+  }
+  RemarkMode(section);
+  // A server without a port has that of the first listener.
+  for (const bool binds : {true, false}) {
+    for (const Line* line : proxy.lines) {
+      if ((line->name() == "bind") == binds) ImportHaproxyLine(&import_, *line);
     }
   }
 }
 
-void Importer::ImportDefaults(const Section* defaults) {
+void Importer::ImportGlobal() {
+  import_.current = nullptr;
   draft_.set_quiet(true);
-  for (; defaults != nullptr; defaults = defaults->defaults) ImportLines(*defaults);
+  for (const Section& section : sections_) {
+    if (section.kind() != "global") continue;
+    for (const Line& line : section.lines) ImportHaproxyLine(&import_, line);
+  }
   draft_.set_quiet(false);
 }
 
-void Importer::ImportServers(const Section& pool) {
-  for (const Line& line : pool.lines) {
-    if (IsServer(line)) ImportHaproxyServer(&import_, line);
-    if (line.name() == "dispatch" && line.size() > 0) {
-      ImportHaproxyServer(&import_, {line.at, {"server", "dispatch", line.words[1]}});
-    }
-  }
-  if (import_.weighted) draft_.SetNumber("default_weight", 1, MakePosition("HAProxy's default"));
+void Importer::RemarkMode(const Section& section) {
+  if (section.Find("mode") != nullptr) return;
+  draft_.Remark(section.head.at, fmt::format("{} has no `mode`, which is TCP: connections are read "
+                                             "as HTTP here",
+                                             ImportText(section.head.Text())));
 }
 
-void Importer::RemarkRoutes(const Section& front, const Section& pool) {
-  for (const Line& line : front.lines) {
-    if (line.name() != "use_backend") continue;
-    const bool to_pool = line.arg(0) == pool.name();
-    import_.Remark(line, to_pool
-                             ? "paths and hosts are not told apart: all requests go there"
-                             : fmt::format("another pool (an instance has one): its requests go "
-                                           "to \"{}\" too",
-                                           ImportText(pool.name())));
+void Importer::RemarkRoutes(const HaproxyProxy& front, const Section& pool) {
+  const bool redirected = front.redirect != nullptr && !front.any_tls;
+  const std::string name = ImportText(pool.name());
+  for (const Line* line : front.lines) {
+    if (line->name() != "use_backend") continue;
+    if (redirected) {
+      import_.Remark(*line, "all that comes to this frontend is redirected");
+    } else if (line->arg(0) == pool.name()) {
+      import_.Remark(*line, "paths and hosts are not told apart: all requests go there");
+    } else {
+      import_.Remark(*line, fmt::format("another pool (an instance has one): its requests go to "
+                                        "\"{}\" too",
+                                        name));
+    }
   }
-  const std::string_view fallback = DefaultBackend(front);
-  if (!fallback.empty() && fallback != pool.name()) {
-    draft_.Remark(front.head.at, fmt::format("default_backend {}: its requests go to \"{}\" too",
-                                             ImportText(fallback), ImportText(pool.name())));
-  }
+  const std::string_view fallback = front.section->DefaultBackend();
+  if (fallback.empty() || fallback == pool.name() || redirected) return;
+  draft_.Remark(front.section->head.at,
+                fmt::format("default_backend {}: its requests go to \"{}\" too",
+                            ImportText(fallback), name));
 }
 
 void Importer::ImportFronts(const Section& pool) {
-  for (const Section& section : sections_) {
-    if (Leads(section, pool)) fronts_.push_back(&section);
-  }
-  for (const Section* front : fronts_) {
-    // "listen web :80", as it was once written.
-    const std::string_view address = front->head.arg(1);
-    if (address.find(':') != std::string_view::npos) {
-      ImportHaproxyBind(&import_, {front->head.at, {"bind", std::string(address)}});
-    }
-    if (front != &pool) ImportLines(*front);
-    RemarkRoutes(*front, pool);
+  for (const HaproxyProxy& front : import_.fronts) {
+    ImportLines(front);
+    RemarkRoutes(front, pool);
   }
 }
 
-// A frontend that only redirects to https is tls.redirect_http, unless there are requests without
-// TLS that are to be balanced.
-void Importer::ImportRedirects() {
-  if (!draft_.ServesTls() || draft_.Has("listen")) return;
-  for (const Section& section : sections_) {
-    const bool leads = std::ranges::find(fronts_, &section) != fronts_.end();
-    if (section.kind() != "frontend" || leads || !DefaultBackend(section).empty()) continue;
-    const auto redirect = std::ranges::find_if(section.lines, [&](const Line& line) {
-      return ImportHaproxyRedirect(&import_, line);
-    });
-    if (redirect == section.lines.end()) continue;
-    for (const Line& line : section.lines) {
-      if (line.name() == "bind" && line.size() > 0) ImportHaproxyBind(&import_, line);
-    }
-    fronts_.push_back(&section);
-  }
+// Whether it is there for its table alone.
+bool Importer::IsTable(const Section& section) const {
+  return section.kind() == "backend" && !HasServers(section) &&
+         section.Find("stick-table") != nullptr;
 }
 
 void Importer::RemarkOthers(const Section& pool) {
+  std::set<const Section*> carried;
+  for (const auto* proxies : {&import_.fronts, &import_.redirecting}) {
+    for (const HaproxyProxy& proxy : *proxies) carried.insert(proxy.section);
+  }
   for (const Section& section : sections_) {
     const std::string name = ImportText(section.name());
     if (section.kind() == "global" || section.kind() == "defaults" || &section == &pool) continue;
-    if (std::ranges::find(fronts_, &section) != fronts_.end()) continue;
+    if (carried.contains(&section) || IsTable(section)) continue;
     const std::string said = ImportText(section.head.Text());
     if (IsPool(section) && HasServers(section)) {
       draft_.Remark(section.head.at,
@@ -213,61 +217,23 @@ void Importer::RemarkOthers(const Section& pool) {
   }
 }
 
-// A client between two requests has `timeout http-keep-alive`, else `timeout http-request`, else
-// `timeout client`.
-void Importer::FinishTimes(const Section& pool) {
-  std::vector<const Section*> from = fronts_;
-  if (from.empty()) from.push_back(&pool);
-  for (const std::string_view kind : {"http-request", "client"}) {
-    for (const Section* section = from[0]; section != nullptr; section = section->defaults) {
-      for (const Line& line : section->lines) {
-        uint64_t ms = 0;
-        if (line.name() != "timeout" || line.arg(0) != kind || draft_.Has("timeout.idle_ms"))
-          continue;
-        if (import_.TimeMs(line, line.arg(1), &ms))
-          draft_.SetNumber("timeout.idle_ms", ms, line.at);
-      }
-    }
-  }
-}
-
-// HAProxy lets requests wait for a full server without being asked to, for `timeout queue` or
-// `timeout connect`.
-void Importer::FinishQueue() {
-  if (!import_.limited) return;
-  draft_.set_quiet(true);
-  draft_.SetNumber("queue.max_requests", 10'000, import_.queue_at);
-  draft_.SetNumber("queue.timeout_ms", 5'000, import_.queue_at);
-  draft_.set_quiet(false);
-}
-
 std::string Importer::Run() {
   const Section* pool = Choose();
   if (pool == nullptr) return {};
   for (const Section& section : sections_) {
-    for (const Line& line : section.lines) {
-      CollectHaproxyRate(&import_, line);
-      CollectHaproxyTls(&import_, line);
-    }
+    for (const Line& line : section.lines) CollectHaproxyTls(&import_, line);
   }
-  ImportLines(*pool);
+  FindFronts(*pool);
   ImportFronts(*pool);
-  ImportDefaults(pool->defaults);
-  for (const Section* front : fronts_) {
-    if (front->defaults != pool->defaults) ImportDefaults(front->defaults);
-  }
-  ImportRedirects();
-  ImportServers(*pool);
-  draft_.set_quiet(true);
-  for (const Section& section : sections_) {
-    if (section.kind() == "global") ImportLines(section);
-  }
-  draft_.set_quiet(false);
+  if (pool->kind() != "listen") ImportLines(import_.pool.front());
+  FinishHaproxyBinds(&import_);
+  FinishHaproxyServers(&import_);
+  ImportGlobal();
   RemarkOthers(*pool);
-  FinishTimes(*pool);
-  FinishQueue();
+  FinishHaproxyTimes(&import_);
   FinishHaproxyChecks(&import_);
   FinishHaproxyTls(&import_);
+  import_.said_of_fronts.Remark(&draft_, "frontends");
   if (draft_.backends() == 0 && !draft_.faulty()) {
     draft_.Fault(
         MakePosition(import_.options.name),
@@ -278,15 +244,30 @@ std::string Importer::Run() {
 
 }  // namespace
 
+namespace {
+
+// A value of the environment is not known here. True: it is one, which was told.
+bool IsFromEnvironment(const HaproxyImport& import, const HaproxyLine& line,
+                       std::string_view text) {
+  if (text.find('$') == std::string_view::npos) return false;
+  import.draft->Remark(line.at, fmt::format("\"{}\": {} comes from the environment: left out",
+                                            ImportText(line.Text()), ImportText(text)));
+  return true;
+}
+
+}  // namespace
+
 bool HaproxyImport::Number(const HaproxyLine& line, std::string_view text, uint64_t* out) const {
   const std::optional<uint64_t> number = ParseUnsigned(text);
   if (number && *number <= UINT32_MAX) return *out = *number, true;
+  if (IsFromEnvironment(*this, line, text)) return false;
   draft->Fault(line.at, fmt::format("{}: \"{}\" is not a number", line.name(), ImportText(text)));
   return false;
 }
 
 bool HaproxyImport::TimeMs(const HaproxyLine& line, std::string_view text, uint64_t* out) const {
   if (const std::optional<uint64_t> ms = HaproxyTimeMs(text)) return *out = *ms, true;
+  if (IsFromEnvironment(*this, line, text)) return false;
   draft->Fault(line.at, fmt::format("{}: \"{}\" is not a time (such as 30s)", line.name(),
                                     ImportText(text)));
   return false;

@@ -1,10 +1,9 @@
+// Health checks: what `option httpchk` and `http-check` lines of the pool come to.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "cli/import_haproxy.h"
-#include "cli/import_units.h"
 #include "core/config_text.h"
 
 namespace ub {
@@ -12,193 +11,179 @@ namespace {
 
 using Line = HaproxyLine;
 
-void AddHeader(HaproxyCheck* check, std::string_view name, std::string_view value) {
+constexpr std::string_view kOneStep = "a check here is one request and what its answer must be";
+
+// An HTTP check as it is put together from several lines. Each value has its own place: what the
+// configuration refuses goes alone.
+class CheckImport {
+ public:
+  CheckImport(HaproxyImport* import, const SourcePosition& at)
+      : import_(*import), draft_(*import->draft), method_{"OPTIONS", at}, path_{"/", at} {}
+  // "option httpchk [[METHOD] URI [VERSION]]"
+  void Httpchk(const Line& line);
+  // "http-check send|expect|connect ..."
+  void Step(const Line& line);
+  void Finish();
+
+ private:
+  void AddHeader(std::string_view name, std::string_view value, const SourcePosition& at);
+  // "HTTP/1.1\r\nHost: example.com": how headers were written before http-check send.
+  void Version(std::string_view text, const SourcePosition& at);
+  void Send(const Line& line);
+  void Expect(const Line& line);
+  void FinishStatus();
+
+  HaproxyImport& import_;
+  ImportDraft& draft_;
+  HaproxyWord method_, path_, status_{}, body_{};
+  std::vector<std::pair<std::string, HaproxyWord>> headers_;
+  bool sent_ = false, again_ = false;
+};
+
+void CheckImport::AddHeader(std::string_view name, std::string_view value,
+                            const SourcePosition& at) {
   // Host is how a virtual server is asked for; Connection is ours to say.
   if (ToLowerAscii(name) == "connection" || name.empty()) return;
-  check->headers.emplace_back(std::string(TrimSpaces(name)), std::string(TrimSpaces(value)));
+  headers_.emplace_back(std::string(TrimSpaces(name)),
+                        HaproxyWord{std::string(TrimSpaces(value)), at});
 }
 
-// "HTTP/1.1\r\nHost: example.com": how headers were written before http-check send.
-void TakeVersion(HaproxyCheck* check, std::string_view text) {
+void CheckImport::Version(std::string_view text, const SourcePosition& at) {
   for (const std::string_view line : SplitTrimmed(text, '\n')) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) continue;
-    AddHeader(check, line.substr(0, colon), line.substr(colon + 1));
+    SourcePosition place = at;
+    place.column += static_cast<uint32_t>(line.data() - text.data());
+    AddHeader(line.substr(0, colon), line.substr(colon + 1), place);
   }
 }
 
-// "option httpchk [[METHOD] URI [VERSION]]"
-void TakeHttpchk(HaproxyImport* import, const Line& line) {
-  HaproxyCheck& check = import->check;
-  check.http = true;
-  check.at = line.at;
-  if (line.size() == 2) check.path = std::string(line.arg(1));
+void CheckImport::Httpchk(const Line& line) {
+  if (line.size() == 2) path_ = {std::string(line.arg(1)), line.ArgAt(1)};
   if (line.size() < 3) return;
-  check.method = std::string(line.arg(1));
-  check.path = std::string(line.arg(2));
-  for (size_t i = 3; i < line.size(); ++i) TakeVersion(&check, line.arg(i));
+  method_ = {std::string(line.arg(1)), line.ArgAt(1)};
+  path_ = {std::string(line.arg(2)), line.ArgAt(2)};
+  for (size_t i = 3; i < line.size(); ++i) Version(line.arg(i), line.ArgAt(i));
 }
 
-void TakeSend(HaproxyImport* import, const Line& line) {
-  HaproxyCheck& check = import->check;
-  for (size_t i = 1; i < line.size(); ++i) {
+void CheckImport::Send(const Line& line) {
+  for (size_t i = 1; i < line.size(); i += 2) {
     const std::string_view word = line.arg(i), value = line.arg(i + 1);
-    if (word == "meth") check.method = std::string(value);
-    if (word == "uri") check.path = std::string(value);
-    if (word == "hdr") {
-      AddHeader(&check, value, line.arg(i + 2));
-      ++i;
-    }
+    const SourcePosition at = line.ArgAt(i + 1);
+    if (word == "meth") method_ = {std::string(value), at};
+    if (word == "uri") path_ = {std::string(value), at};
+    if (word == "hdr") AddHeader(value, line.arg(++i + 1), at);
     if (word == "body" || word == "uri-lf" || word == "body-lf") {
-      import->Remark(line, "checks send no body, and no text that is put together");
+      import_.Remark(line, "checks send no body, and no text that is put together");
     }
-    ++i;
   }
 }
 
 // "status 200-399", "status 200,204", "string OK", "rstatus ^2".
-void TakeExpect(HaproxyImport* import, const Line& line) {
-  HaproxyCheck& check = import->check;
+void CheckImport::Expect(const Line& line) {
   size_t i = 1;
   while (i < line.size() && (line.arg(i) == "min-recv" || line.arg(i) == "comment" ||
                              line.arg(i).ends_with("-status") || line.arg(i) == "on-error" ||
                              line.arg(i) == "on-success" || line.arg(i) == "status-code")) {
     i += 2;
   }
-  const std::string_view kind = line.arg(i);
-  if (kind == "status") {
-    check.status = std::string(line.arg(i + 1));
-  } else if (kind == "string") {
-    check.body = std::string(line.arg(i + 1));
-    check.status = "200-399";
-  } else if (kind == "rstatus" && (line.arg(i + 1) == "^2" || line.arg(i + 1) == "^[23]" ||
-                                   line.arg(i + 1) == "(2|3)[0-9][0-9]")) {
-    check.status = line.arg(i + 1) == "^2" ? "200-299" : "200-399";
-  } else {
-    import->Remark(line, "answers are checked by status and by a text in the body only");
+  const std::string_view kind = line.arg(i), value = line.arg(i + 1);
+  std::string status;
+  if (kind == "status") status = value;
+  if (kind == "rstatus" && value == "^2") status = "200-299";
+  if (kind == "rstatus" && (value == "^[23]" || value == "(2|3)[0-9][0-9]")) status = "200-399";
+  if (status.empty() && kind != "string") {
+    return import_.Remark(line, "answers are checked by status and by a text in the body only");
   }
+  HaproxyWord& word = kind == "string" ? body_ : status_;
+  if (!word.value.empty()) return import_.Remark(line, kOneStep);
+  word = {kind == "string" ? std::string(value) : status, line.ArgAt(i + 1)};
 }
 
-// The words of a rule's condition, names of acls replaced by what they stand for.
-std::vector<std::string> ConditionOf(const HaproxyImport& import, const Line& rule) {
-  std::vector<std::string> words;
-  auto at = std::ranges::find(rule.words, "if");
-  if (at == rule.words.end()) return words;
-  for (++at; at != rule.words.end(); ++at) {
-    if (*at == "{" || *at == "}") continue;
-    const auto acl = import.acls.find(*at);
-    if (acl == import.acls.end()) {
-      words.push_back(*at);
-    } else {
-      words.insert(words.end(), acl->second.begin(), acl->second.end());
+void CheckImport::Step(const Line& line) {
+  const std::string_view kind = line.arg(0);
+  if (kind == "connect") {
+    if (line.size() > 1) {
+      import_.Remark(line, "checks connect as requests do, to the same address and port");
     }
+    again_ = again_ || sent_;
+  } else if (kind == "comment") {
+    return;
+  } else if (kind != "send" && kind != "expect") {
+    import_.Remark(line, "has no counterpart");
+  } else if (again_ || (kind == "send" && sent_)) {
+    again_ = true;
+    import_.Remark(line, kOneStep);
+  } else if (kind == "send") {
+    sent_ = true;
+    Send(line);
+  } else {
+    Expect(line);
   }
-  return words;
 }
 
-bool IsRate(std::string_view fetch) {
-  return fetch.find("http_req_rate") != std::string_view::npos;
+void CheckImport::FinishStatus() {
+  if (status_.value.empty()) status_ = {"200-399", method_.at};
+  if (status_.value.find(',') == std::string::npos) {
+    return draft_.Set("health_check.expected_status", status_.value, status_.at);
+  }
+  for (const std::string_view status : SplitTrimmed(status_.value, ',')) {
+    SourcePosition at = status_.at;
+    at.column += static_cast<uint32_t>(status.data() - status_.value.data());
+    draft_.Add("health_check.expected_status", std::string(status), at);
+  }
 }
 
-void TakeRate(HaproxyImport* import, const Line& rule, uint64_t limit) {
-  if (import->rate_period_ms == 0) {
-    return import->Remark(rule, "its table has no http_req_rate(…): the period is not known");
+void CheckImport::Finish() {
+  if (!body_.value.empty() && method_.value != "GET") {
+    draft_.Remark(method_.at, fmt::format("a text in the answer needs method GET, not {}",
+                                          ImportText(method_.value)));
+    method_.value = "GET";
   }
-  if (import->draft->Has("rate_limit.enabled")) {
-    return import->Remark(rule, "there is one rate limit; another was taken before");
+  if (method_.value != "HEAD" && method_.value != "GET" && method_.value != "OPTIONS") {
+    draft_.Remark(method_.at, fmt::format("checks ask by HEAD, GET or OPTIONS; {} became GET",
+                                          ImportText(method_.value)));
+    method_.value = "GET";
   }
-  const uint64_t period = import->rate_period_ms;
-  const uint64_t rate = std::max<uint64_t>((limit * 1000 + period - 1) / period, 1);
-  import->draft->SetBool("rate_limit.enabled", true, rule.at);
-  import->draft->SetNumber("rate_limit.requests_per_second", rate, import->rate_at);
-  import->draft->SetNumber("rate_limit.burst", limit, rule.at);
-  import->draft->Remark(rule.at, fmt::format("{} requests in {} ms became {} a second with a burst "
-                                             "of {}; what is beyond gets 429",
-                                             limit, period, rate, limit));
+  // Without a path it would be a check by TCP.
+  if (!path_.value.starts_with('/') || path_.value.find_first_of(" \t#") != std::string::npos) {
+    draft_.Remark(path_.at, fmt::format("checks ask for a path: \"{}\" became \"/\"",
+                                        ImportText(path_.value)));
+    path_.value = "/";
+  }
+  draft_.Set("health_check.method", method_.value, method_.at);
+  draft_.Set("health_check.path", path_.value, path_.at);
+  FinishStatus();
+  if (!body_.value.empty()) draft_.Set("health_check.expected_body", body_.value, body_.at);
+  for (const auto& [name, word] : headers_) {
+    draft_.SetEntry("health_check.headers", name, word.value, word.at);
+  }
+}
+
+void RemarkUnchecked(const HaproxyImport& import) {
+  const SourcePosition file = MakePosition(import.options.name);
+  if (!import.checked) {
+    import.draft->Remark(file,
+                         "no server has `check`: HAProxy takes every one for up; here each is "
+                         "checked (health_check.enabled: false ends that)");
+  } else if (import.unchecked) {
+    import.draft->Remark(file, "servers without `check` are checked here too");
+  }
 }
 
 }  // namespace
 
-void CollectHaproxyRate(HaproxyImport* import, const HaproxyLine& line) {
-  if (line.name() == "acl" && line.size() > 1) {
-    import->acls[line.words[1]] = {line.words.begin() + 2, line.words.end()};
-  }
-  if (line.name() != "stick-table") return;
-  for (const std::string& word : line.words) {
-    const size_t rate = word.find("http_req_rate(");
-    if (rate == std::string::npos) continue;
-    const std::string period = word.substr(rate + 14, word.find(')', rate) - rate - 14);
-    import->rate_period_ms = HaproxyTimeMs(period).value_or(0);
-    import->rate_at = line.at;
-  }
-}
-
-bool ImportHaproxyLimit(HaproxyImport* import, const HaproxyLine& rule) {
-  const std::vector<std::string> words = ConditionOf(*import, rule);
-  // One comparison and nothing else: "sc_http_req_rate(0) gt 100".
-  if (words.size() != 3 || (words[1] != "gt" && words[1] != "ge")) return false;
-  const std::optional<uint64_t> given = ParseUnsigned(words[2]);
-  if (!given || *given > 10'000'000) return false;
-  const uint64_t limit =
-      std::max<uint64_t>(words[1] == "ge" && *given > 0 ? *given - 1 : *given, 1);
-  if (IsRate(words[0])) {
-    TakeRate(import, rule, limit);
-    return true;
-  }
-  if (words[0].find("conn_cur") == std::string::npos) return false;
-  import->draft->SetNumber("limits.connections_per_client", limit, rule.at);
-  return true;
-}
-
-void ImportHaproxyCheck(HaproxyImport* import, const HaproxyLine& line) {
-  const std::string_view kind = line.arg(0);
-  if (line.name() == "option") {
-    // The inner section's stands.
-    if (import->once.insert("httpchk").second) TakeHttpchk(import, line);
-  } else if (kind == "send") {
-    if (import->once.insert("http-check send").second) TakeSend(import, line);
-  } else if (kind == "expect") {
-    if (import->once.insert("http-check expect").second) TakeExpect(import, line);
-  } else if (kind != "connect") {
-    import->Remark(line, "has no counterpart");
-  }
-}
-
 void FinishHaproxyChecks(HaproxyImport* import) {
-  ImportDraft& draft = *import->draft;
-  const SourcePosition file = MakePosition(import->options.name);
-  if (!import->checked) {
-    draft.Remark(file,
-                 "no server has `check`: HAProxy takes every one for up; here each is checked "
-                 "(health_check.enabled: false ends that)");
-  } else if (import->unchecked) {
-    draft.Remark(file, "servers without `check` are checked here too");
+  RemarkUnchecked(*import);
+  const HaproxyProxy& pool = import->pool.front();
+  const Line* option = pool.Find("option httpchk");
+  if (option == nullptr) return;
+  CheckImport check(import, option->at);
+  check.Httpchk(*option);
+  for (const Line* line : pool.lines) {
+    if (line->name() == "http-check") check.Step(*line);
   }
-  HaproxyCheck& check = import->check;
-  if (!check.http) return;
-  if (!check.body.empty() && check.method != "GET") {
-    draft.Remark(check.at, fmt::format("a text in the answer needs method GET, not {}",
-                                       ImportText(check.method)));
-    check.method = "GET";
-  }
-  if (check.method != "HEAD" && check.method != "GET" && check.method != "OPTIONS") {
-    draft.Remark(check.at, fmt::format("checks ask by HEAD, GET or OPTIONS; {} became GET",
-                                       ImportText(check.method)));
-    check.method = "GET";
-  }
-  draft.Set("health_check.method", check.method, check.at);
-  draft.Set("health_check.path", check.path, check.at);
-  if (check.status.find(',') == std::string::npos) {
-    draft.Set("health_check.expected_status", check.status, check.at);
-  } else {
-    for (const std::string_view status : SplitTrimmed(check.status, ',')) {
-      draft.Add("health_check.expected_status", std::string(status), check.at);
-    }
-  }
-  if (!check.body.empty()) draft.Set("health_check.expected_body", check.body, check.at);
-  for (const auto& [name, value] : check.headers) {
-    draft.SetEntry("health_check.headers", name, value, check.at);
-  }
+  check.Finish();
 }
 
 }  // namespace ub

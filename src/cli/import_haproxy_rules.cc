@@ -1,8 +1,9 @@
-// The table of HAProxy's keywords: a row either knows what a line becomes, or why nothing is
-// needed, or what to say of it.
+// The table of HAProxy's keywords: a row tells which side of a proxy it speaks of, and either what a
+// line becomes, or what to say of it, or that nothing is lost.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "cli/import_haproxy.h"
 #include "cli/import_units.h"
@@ -14,23 +15,27 @@ namespace {
 using Import = HaproxyImport;
 using Line = HaproxyLine;
 
+// The sides of a proxy, and whether a later line replaces an earlier one.
+struct Kind {
+  uint8_t sides;
+  HaproxyRepeat repeat;
+};
+
+constexpr Kind kAny{kHaproxyBoth, HaproxyRepeat::kAdds};
+constexpr Kind kOne{kHaproxyBoth, HaproxyRepeat::kReplaces};
+constexpr Kind kFront{kHaproxyFront, HaproxyRepeat::kAdds};
+constexpr Kind kFrontOne{kHaproxyFront, HaproxyRepeat::kReplaces};
+constexpr Kind kBack{kHaproxyBack, HaproxyRepeat::kAdds};
+constexpr Kind kBackOne{kHaproxyBack, HaproxyRepeat::kReplaces};
+constexpr Kind kBackStep{kHaproxyBack, HaproxyRepeat::kReplacesInherited};
+
 struct Rule {
   std::string_view name;  // one word or two
+  Kind kind = kAny;
   void (*take)(Import&, const Line&) = nullptr;
   std::string_view remark = {};  // where there is no `take`; empty: nothing is lost
 };
 
-void Time(Import& import, const Line& line, std::string_view path) {
-  uint64_t ms = 0;
-  if (import.TimeMs(line, line.arg(1), &ms)) import.draft->SetNumber(path, ms, line.at);
-}
-
-void TimeoutConnect(Import& i, const Line& l) { Time(i, l, "timeout.connect_ms"); }
-void TimeoutServer(Import& i, const Line& l) { Time(i, l, "timeout.request_ms"); }
-void TimeoutRequest(Import& i, const Line& l) { Time(i, l, "timeout.header_ms"); }
-void TimeoutKeepAlive(Import& i, const Line& l) { Time(i, l, "timeout.idle_ms"); }
-void TimeoutQueue(Import& i, const Line& l) { Time(i, l, "queue.timeout_ms"); }
-void TimeoutCheck(Import& i, const Line& l) { Time(i, l, "health_check.timeout_ms"); }
 void HardStop(Import& import, const Line& line) {
   uint64_t ms = 0;
   if (import.TimeMs(line, line.arg(0), &ms))
@@ -60,96 +65,30 @@ void User(Import& import, const Line& line) {
   import.draft->Set(line.name(), name, line.at);
 }
 
-void Balance(Import& import, const Line& line) {
-  const std::string algorithm = ToLowerAscii(line.arg(0));
-  const auto set = [&](std::string_view ours, std::string key = {}) {
-    if (import.draft->Has("algorithm")) return;
-    import.draft->Set("algorithm", std::string(ours), line.at);
-    if (!key.empty()) import.draft->Set("hash_key", std::move(key), line.at);
-  };
-  if (algorithm == "roundrobin" || algorithm == "static-rr") return set("round-robin");
-  if (algorithm == "leastconn") return set("least-connections");
-  if (algorithm == "random" || algorithm == "random(2)") return set("power-of-two");
-  if (algorithm.starts_with("random(")) {
-    return set(algorithm == "random(1)" ? "random" : "power-of-two");
-  }
-  if (algorithm == "source" || (algorithm == "hash" && line.arg(1) == "src")) {
-    return set("ip-hash", "client_ip");
-  }
-  if (algorithm == "uri") {
-    if (line.size() > 1) import.Remark(line, "the whole URI is hashed");
-    return set("ip-hash", "uri");
-  }
-  if (algorithm.starts_with("hdr(") && algorithm.ends_with(')')) {
-    return set("ip-hash", "header:" + std::string(line.arg(0).substr(4, algorithm.size() - 5)));
-  }
-  const std::string_view fetch = line.arg(1);
-  if (algorithm == "hash" && fetch.starts_with("req.cook(") && fetch.ends_with(')')) {
-    return set("ip-hash", "cookie:" + std::string(fetch.substr(9, fetch.size() - 10)));
-  }
-  if (algorithm == "hash" && fetch.starts_with("req.hdr(") && fetch.ends_with(')')) {
-    return set("ip-hash", "header:" + std::string(fetch.substr(8, fetch.size() - 9)));
-  }
-  import.Remark(line, "has no counterpart: requests go round-robin");
-}
+// Read once all lines are there.
+void Later(Import& /*import*/, const Line& /*line*/) {}
 
-void Stick(Import& import, const Line& line) {
-  if (line.arg(0) != "on" || line.arg(1) != "src") {
-    return import.Remark(line,
-                         "has no counterpart: there are no tables (see ip-hash and hash_key)");
-  }
-  // It decides before the algorithm does.
-  import.draft->Remove("algorithm");
-  import.draft->Set("algorithm", "ip-hash", line.at);
-  import.Remark(line, "the same client comes to the same backend by a hash, not by a table");
-}
-
-void Retries(Import& import, const Line& line) {
-  uint64_t number = 0;
-  if (!import.Number(line, line.arg(0), &number)) return;
-  import.draft->SetNumber("retry.max_attempts", number + 1, line.at);
-}
-
-void RetryOn(Import& import, const Line& line) {
-  if (import.draft->Has("retry.on")) return;
-  const auto add = [&](std::string_view what) {
-    import.draft->Add("retry.on", std::string(what), line.at);
-  };
-  for (size_t i = 0; i < line.size(); ++i) {
-    const std::string_view word = line.arg(i);
-    if (word == "none") {
-      import.draft->SetNumber("retry.max_attempts", 1, line.at);
-    } else if (word == "conn-failure") {
-      add("connect");
-    } else if (word == "empty-response") {
-      add("reset");
-    } else if (word == "response-timeout") {
-      add("timeout");
-    } else if (word == "502" || word == "503" || word == "504") {
-      add(word);
-    } else if (word == "all-retryable-errors") {
-      for (const std::string_view each : {"connect", "reset", "timeout", "502", "503", "504"})
-        add(each);
-    } else {
-      import.draft->Remark(line.at,
-                           fmt::format("\"retry-on {}\" has no counterpart", ImportText(word)));
-    }
+void Reuse(Import& import, const Line& line) {
+  if (line.arg(0) == "never") {
+    import.draft->SetNumber("connection_pool.max_idle_per_backend", 0, line.at);
   }
 }
 
+// A frontend logs where it says, and where the global section says if it asks for that.
 void Log(Import& import, const Line& line) {
+  if (line.arg(0) == "global") {
+    import.log_global = true;
+    return;
+  }
+  if (import.current == nullptr && !import.log_global) return;
   if (line.arg(0) == "stdout" || line.arg(0) == "stderr") {
     return import.draft->Set("logging.access_log", std::string(line.arg(0)), line.at);
   }
-  if (line.arg(0) != "global") {
-    import.Remark(line, "logs go to files, stdout or stderr, not to syslog (logging.access_log)");
-  }
+  import.Remark(line, "logs go to files, stdout or stderr, not to syslog (logging.access_log)");
 }
 
 void CloseServer(Import& import, const Line& line) {
-  if (import.once.insert("http-server-close").second) {
-    import.draft->SetNumber("connection_pool.max_idle_per_backend", 0, line.at);
-  }
+  import.draft->SetNumber("connection_pool.max_idle_per_backend", 0, line.at);
 }
 
 void Close(Import& import, const Line& line) {
@@ -166,46 +105,76 @@ void ForwardFor(Import& import, const Line& line) {
 }
 
 void Deny(Import& import, const Line& line) {
-  if (!ImportHaproxyLimit(&import, line)) import.Remark(line, "has no counterpart: no rules deny");
+  const std::string_view action = line.arg(line.name() == "tcp-request" ? 1 : 0);
+  if (action.starts_with("track-sc")) return;  // looked at by the rules that deny
+  const bool denies = action == "deny" || action == "tarpit" || action == "return" ||
+                      action == "reject" || action == "silent-drop";
+  if (denies && ImportHaproxyLimit(&import, line)) return;
+  import.Remark(line, "has no counterpart: no rules deny");
+}
+
+// The usual value of a header that is sent here anyway: what a rule with another one sets is not.
+bool IsUsual(const Import& import, const std::string& name, const Line& line) {
+  const std::string value = ToLowerAscii(line.arg(2));
+  std::string condition;
+  for (size_t i = 3; i < line.size(); ++i) condition += line.arg(i);
+  if (name == "x-forwarded-proto") {
+    if (value == "%[ssl_fc,iif(https,http)]") return condition.empty();
+    const bool tls = condition == "if{ssl_fc}" || condition == "unless!{ssl_fc}";
+    const bool clear = condition == "if!{ssl_fc}" || condition == "unless{ssl_fc}";
+    if (value == "http") return clear;
+    const bool all_tls =
+        import.current->section->kind() == "backend"
+            ? std::ranges::all_of(import.fronts, &HaproxyProxy::all_tls)
+            : import.current->all_tls;
+    return value == "https" && (tls || (condition.empty() && all_tls));
+  }
+  if (!condition.empty()) return false;
+  if (name == "x-forwarded-for" || name == "x-real-ip") return value == "%[src]" || value == "%ci";
+  if (name == "x-forwarded-host") return value == "%[req.hdr(host)]" || value == "%[hdr(host)]";
+  return value == "%[uuid()]" || value == "%[uuid]" || value == "%[unique-id]" || value == "%id";
 }
 
 void SetHeader(Import& import, const Line& line) {
   const std::string name = ToLowerAscii(line.arg(1));
   for (const std::string_view known :
        {"x-forwarded-proto", "x-forwarded-for", "x-real-ip", "x-forwarded-host", "x-request-id"}) {
-    if (name == known) return;
+    if (name != known) continue;
+    if (!IsUsual(import, name, line)) {
+      import.Remark(line, fmt::format("{} is sent with what is known of the client and its request",
+                                      ImportText(line.arg(1))));
+    }
+    return;
   }
   import.Remark(line, "headers of one's own are not sent");
 }
 
 void Mode(Import& import, const Line& line) {
-  if (line.arg(0) == "http" || !import.once.insert("mode").second) {
-    import.once.insert("mode");
-    return;
-  }
+  if (line.arg(0) == "http") return;
   import.Remark(line, "only HTTP is balanced: connections are read as HTTP here");
 }
 
-void DefaultServer(Import& import, const Line& line) {
-  import.default_server.insert(import.default_server.end(), line.words.begin() + 1,
-                               line.words.end());
+void DefaultServer(Import& import, const Line& line) { ImportHaproxyDefaultServer(&import, line); }
+void Server(Import& import, const Line& line) { ImportHaproxyServer(&import, line); }
+void Dispatch(Import& import, const Line& line) {
+  ImportHaproxyServer(&import, {line.at, {"server", "dispatch", line.words[1]}});
 }
+void Bind(Import& import, const Line& line) { ImportHaproxyBind(&import, line); }
 
-void Check(Import& import, const Line& line) { ImportHaproxyCheck(&import, line); }
 void TcpCheck(Import& import, const Line& line) {
-  import.once.insert("httpchk");  // an outer one is of another kind
-  if (line.arg(0) != "tcp-check") import.Remark(line, "backends are checked by TCP connect");
+  import.Remark(line, "backends are checked by TCP connect");
 }
 
 void AddHeader(Import& import, const Line& line) {
   if (ToLowerAscii(line.arg(1)) != "strict-transport-security") {
     return import.Remark(line, "responses get no headers of one's own");
   }
+  if (import.ReadsFront()) import.said_of_fronts.Add("Strict-Transport-Security", line.at);
   import.draft->SetHsts(line.arg(2), line.at);
 }
 
 void Redirect(Import& import, const Line& line) {
-  if (!ImportHaproxyRedirect(&import, line)) {
+  if (!IsHaproxyHttpsRedirect(line)) {
     import.Remark(line, "has no counterpart: requests are neither changed nor routed");
   }
 }
@@ -213,153 +182,193 @@ void Redirect(Import& import, const Line& line) {
 // "ssl-default-bind-ciphers X" is "ciphers X" of every bind.
 void DefaultBind(Import& import, const Line& line) {
   HaproxyLine words = line;
-  if (line.name() == "ssl-default-bind-ciphers") words.words.insert(words.words.begin() + 1, "ciphers");
-  if (line.name() == "ssl-default-bind-curves") words.words.insert(words.words.begin() + 1, "curves");
+  if (line.name() == "ssl-default-bind-ciphers")
+    words.words.insert(words.words.begin() + 1, "ciphers");
+  if (line.name() == "ssl-default-bind-curves")
+    words.words.insert(words.words.begin() + 1, "curves");
   for (size_t i = 0; i < words.size(); ++i) {
     if (!ImportHaproxyBindTls(&import, words, &i)) import.Remark(line, "has no counterpart");
   }
 }
 
-constexpr std::string_view kRoutes = "has no counterpart: requests are neither changed nor routed";
 constexpr std::string_view kElsewhere = "is said of each listener or backend here, or is fixed";
 
 constexpr Rule kRules[] = {
     {"acl"},
-    {"backlog"},
-    {"balance", Balance},
-    {"bind"},
+    {"backlog", kFrontOne},
+    {"balance", kBackOne, ImportHaproxyBalance},
+    {"bind", kFront, Bind},
     {"ca-base"},
-    {"chroot", nullptr, "children are confined by a system call filter instead"},
-    {"compression", nullptr, "has no counterpart: let the backends compress"},
-    {"cookie", nullptr,
+    {"chroot", kAny, nullptr, "children are confined by a system call filter instead"},
+    {"compression", kAny, nullptr, "has no counterpart: let the backends compress"},
+    {"cookie", kBackOne, nullptr,
      "cookies are not set here: algorithm ip-hash, with hash_key cookie:NAME, goes by a cookie of "
      "the application"},
-    {"cpu-map", nullptr, "has no counterpart"},
+    {"cpu-map", kAny, nullptr, "has no counterpart"},
     {"crt-base"},
-    {"daemon", nullptr, "is not in the file: start it with -d"},
-    {"default-server", DefaultServer},
-    {"default_backend"},
-    {"description"},
-    {"errorfile", nullptr, "error pages are UltraBalancer's own"},
-    {"dispatch"},
-    {"external-check"},
-    {"fullconn", nullptr, "limits are fixed (max_connections of a backend)"},
-    {"group", User},
-    {"grace", nullptr, "has no counterpart"},
-    {"hard-stop-after", HardStop},
-    {"hash-type"},
-    {"http-check", Check},
-    {"http-request add-header", SetHeader},
-    {"http-request deny", Deny},
-    {"http-request redirect", Redirect},
-    {"http-request return", Deny},
-    {"http-request set-header", SetHeader},
-    {"http-request tarpit", Deny},
+    {"daemon", kAny, nullptr, "is not in the file: start it with -d"},
+    {"default-server", kBack, DefaultServer},
+    {"default_backend", kFrontOne},
+    {"description", kOne},
+    {"errorfile", kAny, nullptr, "error pages are UltraBalancer's own"},
+    {"dispatch", kBack, Dispatch},
+    {"external-check", kBack},
+    {"fullconn", kBackOne, nullptr, "limits are fixed (max_connections of a backend)"},
+    {"group", kAny, User},
+    {"grace", kFrontOne, nullptr, "has no counterpart"},
+    {"hard-stop-after", kAny, HardStop},
+    {"hash-type", kBackOne},
+    {"http-check", kBackStep, Later},
+    {"http-request add-header", kAny, SetHeader},
+    {"http-request deny", kAny, Deny},
+    {"http-request redirect", kAny, Redirect},
+    {"http-request reject", kAny, Deny},
+    {"http-request return", kAny, Deny},
+    {"http-request set-header", kAny, SetHeader},
+    {"http-request tarpit", kAny, Deny},
+    {"http-request silent-drop", kAny, Deny},
     {"http-request track-sc0"},
     {"http-request track-sc1"},
     {"http-request track-sc2"},
-    {"http-response add-header", AddHeader},
-    {"http-response set-header", AddHeader},
-    {"http-reuse"},
-    {"log", Log},
-    {"log-format", nullptr, "formats are combined and json (logging.format)"},
-    {"log-tag"},
-    {"maxconn", Maxconn},
-    {"mode", Mode},
-    {"monitor-uri", nullptr, "the management address has /health and /ready"},
-    {"nbproc", Threads},
-    {"nbthread", Threads},
-    {"option abortonclose"},
-    {"option accept-invalid-http-request", nullptr, "a malformed head is always refused"},
-    {"option allbackups"},
-    {"option contstats"},
-    {"option dontlog-normal", nullptr, "every request is logged, or none"},
-    {"option dontlognull"},
-    {"option external-check", TcpCheck},
-    {"option forwardfor", ForwardFor},
-    {"option http-keep-alive"},
-    {"option http-server-close", CloseServer},
-    {"option httpchk", Check},
-    {"option httpclose", Close},
-    {"option httplog"},
-    {"option ldap-check", TcpCheck},
-    {"option log-health-checks"},
-    {"option mysql-check", TcpCheck},
-    {"option pgsql-check", TcpCheck},
-    {"option prefer-last-server"},
-    {"option redis-check", TcpCheck},
-    {"option redispatch"},
-    {"option smtpchk", TcpCheck},
-    {"option splice-auto"},
-    {"option splice-request"},
-    {"option splice-response"},
-    {"option ssl-hello-chk", TcpCheck},
-    {"option tcp-check", TcpCheck},
-    {"option tcp-smart-accept"},
-    {"option tcp-smart-connect"},
-    {"option tcpka"},
-    {"option tcplog"},
-    {"pidfile", nullptr, "it has a pid file of its own (pid_file)"},
-    {"redirect", Redirect},
-    {"retries", Retries},
-    {"retry-on", RetryOn},
-    {"server"},
-    {"server-template"},
-    {"ssl-default-bind-ciphers", DefaultBind},
-    {"ssl-default-bind-ciphersuites", nullptr, "is fixed: suites of TLS 1.3 are not chosen"},
-    {"ssl-default-bind-curves", DefaultBind},
-    {"ssl-default-bind-options", DefaultBind},
-    {"ssl-default-server-ciphers", nullptr, kElsewhere},
-    {"ssl-default-server-ciphersuites", nullptr, kElsewhere},
-    {"ssl-default-server-options", nullptr, kElsewhere},
+    {"http-response add-header", kAny, AddHeader},
+    {"http-response set-header", kAny, AddHeader},
+    {"http-reuse", kBackOne, Reuse},
+    {"log", kFront, Log},
+    {"log-format", kFrontOne, nullptr, "formats are combined and json (logging.format)"},
+    {"log-tag", kFrontOne},
+    {"maxconn", kFrontOne, Maxconn},
+    {"mode", kOne, Mode},
+    {"monitor-uri", kFrontOne, nullptr, "the management address has /health and /ready"},
+    {"nbproc", kAny, Threads},
+    {"nbthread", kAny, Threads},
+    {"option abortonclose", kBackOne},
+    {"option accept-invalid-http-request", kFrontOne, nullptr, "a malformed head is always refused"},
+    {"option allbackups", kBackOne},
+    {"option contstats", kFrontOne},
+    {"option dontlog-normal", kFrontOne, nullptr, "every request is logged, or none"},
+    {"option dontlognull", kFrontOne},
+    {"option external-check", kBackOne, TcpCheck},
+    {"option forwardfor", kOne, ForwardFor},
+    {"option http-keep-alive", kOne},
+    {"option http-server-close", kOne, CloseServer},
+    {"option httpchk", kBackOne, Later},
+    {"option httpclose", kOne, Close},
+    {"option httplog", kFrontOne},
+    {"option ldap-check", kBackOne, TcpCheck},
+    {"option log-health-checks", kBackOne},
+    {"option mysql-check", kBackOne, TcpCheck},
+    {"option pgsql-check", kBackOne, TcpCheck},
+    {"option prefer-last-server", kBackOne},
+    {"option redis-check", kBackOne, TcpCheck},
+    {"option redispatch", kBackOne},
+    {"option smtpchk", kBackOne, TcpCheck},
+    {"option splice-auto", kOne},
+    {"option splice-request", kOne},
+    {"option splice-response", kOne},
+    {"option ssl-hello-chk", kBackOne, TcpCheck},
+    {"option tcp-check", kBackOne},
+    {"option tcp-smart-accept", kFrontOne},
+    {"option tcp-smart-connect", kBackOne},
+    {"option tcpka", kOne},
+    {"option tcplog", kFrontOne},
+    {"pidfile", kAny, nullptr, "it has a pid file of its own (pid_file)"},
+    {"redirect", kAny, Redirect},
+    {"retries", kBackOne, ImportHaproxyRetries},
+    {"retry-on", kBackOne, ImportHaproxyRetryOn},
+    {"server", kBack, Server},
+    {"server-template", kBack, Server},
+    {"ssl-default-bind-ciphers", kAny, DefaultBind},
+    {"ssl-default-bind-ciphersuites", kAny, nullptr, "is fixed: suites of TLS 1.3 are not chosen"},
+    {"ssl-default-bind-curves", kAny, DefaultBind},
+    {"ssl-default-bind-options", kAny, DefaultBind},
+    {"ssl-default-server-ciphers", kAny, nullptr, kElsewhere},
+    {"ssl-default-server-ciphersuites", kAny, nullptr, kElsewhere},
+    {"ssl-default-server-options", kAny, nullptr, kElsewhere},
     {"ssl-dh-param-file"},
     {"ssl-server-verify"},
-    {"stats", nullptr, "see the management address (admin): /dashboard, /metrics, /prometheus"},
-    {"stick", Stick},
-    {"stick-table"},
-    {"tcp-request connection", Deny},
-    {"tcp-request content", Deny},
-    {"timeout check", TimeoutCheck},
-    {"timeout client"},
-    {"timeout connect", TimeoutConnect},
-    {"timeout http-keep-alive", TimeoutKeepAlive},
-    {"timeout http-request", TimeoutRequest},
-    {"timeout queue", TimeoutQueue},
-    {"timeout server", TimeoutServer},
-    {"timeout tunnel", nullptr, "a tunnel ends by timeout.idle_ms, as an idle client does"},
+    {"stats", kAny, nullptr, "see the management address (admin): /dashboard, /metrics, /prometheus"},
+    {"stick", kBack, ImportHaproxyStick},
+    {"stick-table", kOne},
+    {"tcp-request connection", kAny, Deny},
+    {"tcp-request content", kAny, Deny},
+    {"tcp-request session", kAny, Deny},
+    {"timeout check", kBackOne, ImportHaproxyTime},
+    {"timeout client", kFrontOne, Later},
+    {"timeout connect", kBackOne, ImportHaproxyTime},
+    {"timeout http-keep-alive", kFrontOne, Later},
+    {"timeout http-request", kFrontOne, ImportHaproxyTime},
+    {"timeout queue", kBackOne, ImportHaproxyTime},
+    {"timeout server", kBackOne, ImportHaproxyTime},
+    {"timeout tunnel", kBackOne, nullptr, "a tunnel ends by timeout.idle_ms, as an idle client does"},
     {"tune.ssl.default-dh-param"},
-    {"ulimit-n", nullptr, "the limit of open files is the service manager's"},
-    {"unique-id-format", nullptr, "X-Request-ID has a form of its own"},
-    {"unique-id-header"},
-    {"use_backend"},
-    {"user", User},
+    {"ulimit-n", kAny, nullptr, "the limit of open files is the service manager's"},
+    {"unique-id-format", kFrontOne, nullptr, "X-Request-ID has a form of its own"},
+    {"unique-id-header", kFrontOne},
+    {"use_backend", kFront},
+    {"user", kAny, User},
 };
 
-}  // namespace
-
-void ImportHaproxyLine(HaproxyImport* import, const HaproxyLine& given) {
-  HaproxyLine line = given;
-  if (line.name() == "no" || line.name() == "default") {
-    // "no option x" takes back what is inherited.
-    if (line.size() > 1 && line.arg(0) == "option") import->once.insert(line.words[2]);
-    return;
+// Options of which one takes the place of another.
+std::string_view SlotOf(std::string_view name) {
+  constexpr std::string_view kOption = "option ";
+  if (!name.starts_with(kOption)) return name;
+  const std::string_view option = name.substr(kOption.size());
+  for (const std::string_view mode : {"http-keep-alive", "http-server-close", "httpclose"}) {
+    if (option == mode) return "http mode";
   }
+  for (const std::string_view check :
+       {"external-check", "httpchk", "ldap-check", "mysql-check", "pgsql-check", "redis-check",
+        "smtpchk", "ssl-hello-chk", "tcp-check"}) {
+    if (option == check) return "check";
+  }
+  return name;
+}
+
+// Null: it is not known.
+const Rule* FindRule(const Line& line) {
   const std::string two = fmt::format("{} {}", line.name(), line.arg(0));
-  auto rule = std::ranges::find(kRules, std::string_view(two), &Rule::name);
+  const auto* rule = std::ranges::find(kRules, std::string_view(two), &Rule::name);
   if (rule == std::end(kRules)) {
     rule = std::ranges::find(kRules, std::string_view(line.name()), &Rule::name);
   }
-  if (rule == std::end(kRules)) return import->Remark(line, "has no counterpart");
-  if (rule->take != nullptr) {
-    const size_t needed =
-        rule->name.find(' ') != std::string_view::npos && line.name() == "timeout" ? 2 : 1;
-    if (line.size() < needed) {
-      return import->draft->Fault(line.at,
-                                  fmt::format("\"{}\" needs a value", ImportText(line.Text())));
-    }
-    return rule->take(*import, line);
+  return rule == std::end(kRules) ? nullptr : rule;
+}
+
+}  // namespace
+
+HaproxyKeyword FindHaproxyKeyword(const HaproxyLine& line) {
+  const Rule* rule = FindRule(line);
+  if (rule == nullptr) {
+    return {.lost = true, .slot = fmt::format("{} {}", line.name(), line.arg(0))};
   }
-  if (!rule->remark.empty()) import->Remark(line, rule->remark);
+  const bool step = line.name() == "http-check";
+  return {rule->name,
+          rule->kind.sides,
+          rule->kind.repeat,
+          rule->take != nullptr,
+          !rule->remark.empty(),
+          step ? fmt::format("http-check {}", line.arg(0)) : std::string(SlotOf(rule->name))};
+}
+
+void ImportHaproxyLine(HaproxyImport* import, const HaproxyLine& line) {
+  if (line.name() == "no" || line.name() == "default") return;  // takes back what is inherited
+  const Rule* rule = FindRule(line);
+  if (rule == nullptr) return import->Remark(line, "has no counterpart");
+  if (rule->take == nullptr) {
+    if (!rule->remark.empty()) import->Remark(line, rule->remark);
+    return;
+  }
+  const bool two_words = rule->name.find(' ') != std::string_view::npos;
+  const size_t needed = two_words && line.name() == "timeout" ? 2 : 1;
+  if (line.size() < needed) {
+    return import->draft->Fault(line.at,
+                                fmt::format("\"{}\" needs a value", ImportText(line.Text())));
+  }
+  if (import->ReadsFront() && rule->kind.repeat == HaproxyRepeat::kReplaces &&
+      (rule->kind.sides & kHaproxyFront) != 0 && line.name() != "mode") {
+    import->said_of_fronts.Add(std::string(rule->name), line.at);
+  }
+  rule->take(*import, line);
 }
 
 }  // namespace ub

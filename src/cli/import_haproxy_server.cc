@@ -1,3 +1,4 @@
+// `server` and `default-server`: words behind an address, of which the later stands.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,74 +11,185 @@
 namespace ub {
 namespace {
 
-// Words behind a server's address that take a value, and what to say of the value; empty: nothing.
+// A word of a server: whether a value is behind it, and what to say of it; empty: nothing.
 struct ServerWord {
   std::string_view name;
-  bool has_value;
-  std::string_view remark;
+  bool has_value = false;
+  std::string_view remark = {};
 };
+
+constexpr std::string_view kProxyHeads = "PROXY heads are not sent to backends";
+constexpr std::string_view kRevoked = "there are no revocation lists";
 
 constexpr ServerWord kWords[] = {
     {"addr", true, "is not asked for: a check goes to the address of the requests"},
-    {"agent-addr", true, ""},
+    {"agent-addr", true},
     {"agent-check", false, "has no counterpart: backends cannot tell their weight"},
-    {"agent-inter", true, ""},
-    {"agent-port", true, ""},
-    {"check-send-proxy", false, "PROXY heads are not sent to backends"},
-    {"cookie", true, ""},
-    {"enabled", false, ""},
-    {"id", true, ""},
+    {"agent-inter", true},
+    {"agent-port", true},
+    {"agent-send", true},
+    {"allow-0rtt"},
+    {"alpn", true},
+    {"backup"},
+    {"ca-file", true},
+    {"check"},
+    {"check-alpn", true},
+    {"check-pool-conn-name", true},
+    {"check-proto", true},
+    {"check-reuse-pool"},
+    {"check-send-proxy", false, kProxyHeads},
+    {"check-sni", true},
+    {"check-ssl"},
+    {"check-via-socks4"},
+    {"ciphers", true},
+    {"ciphersuites", true},
+    {"client-sigalgs", true},
+    {"cookie", true},
+    {"crl-file", true, kRevoked},
+    {"crt", true},
+    {"curves", true},
+    {"disabled"},
+    {"downinter", true, "checks have one interval"},
+    {"error-limit", true},
+    {"fall", true},
+    {"fastinter", true, "checks have one interval"},
+    {"force-sslv3"},
+    {"force-tlsv10"},
+    {"force-tlsv11"},
+    {"force-tlsv12"},
+    {"force-tlsv13"},
+    {"guid", true},
+    {"hash-key", true},
+    {"id", true},
+    {"idle-ping", true},
     {"init-addr", true, "names are looked up at the start"},
-    {"no-check", false, ""},
-    {"observe", true, ""},
-    {"on-error", true, ""},
+    {"init-state", true},
+    {"inter", true},
+    {"interface", true, "has no counterpart: the system chooses the source address"},
+    {"log-bufsize", true},
+    {"log-proto", true},
+    {"max-reuse", true},
+    {"maxconn", true},
+    {"maxqueue", true},
+    {"minconn", true, "is not asked for: a backend's limit is fixed"},
+    {"namespace", true, "has no counterpart"},
+    {"no-sslv3"},
+    {"no-tlsv10"},
+    {"no-tlsv11"},
+    {"no-tlsv12"},
+    {"no-tlsv13"},
+    {"non-stick"},
+    {"npn", true},
+    {"observe", true},
+    {"on-error", true},
     {"on-marked-down", true, "requests under way are let finish"},
     {"on-marked-up", true, "has no counterpart"},
-    {"pool-low-conn", true, ""},
+    {"pool-conn-name", true},
+    {"pool-low-conn", true},
+    {"pool-max-conn", true},
+    {"pool-purge-delay", true},
     {"port", true, "is not asked for: a check goes to the port of the requests"},
+    {"proto", true},
+    {"proxy-v2-options", true},
     {"redir", true, "has no counterpart"},
-    {"resolve-net", true, ""},
-    {"resolve-opts", true, ""},
-    {"resolve-prefer", true, ""},
-    {"resolvers", true, ""},
-    {"send-proxy", false, "PROXY heads are not sent to backends"},
-    {"send-proxy-v2", false, "PROXY heads are not sent to backends"},
+    {"resolve-net", true},
+    {"resolve-opts", true},
+    {"resolve-prefer", true},
+    {"resolvers", true},
+    {"rise", true},
+    {"send-proxy", false, kProxyHeads},
+    {"send-proxy-v2", false, kProxyHeads},
+    {"send-proxy-v2-ssl", false, kProxyHeads},
+    {"send-proxy-v2-ssl-cn", false, kProxyHeads},
+    {"shard", true},
+    {"sigalgs", true},
+    {"slowstart", true},
+    {"sni", true},
+    {"socks4", true, "has no counterpart"},
     {"source", true, "has no counterpart: the system chooses the source address"},
-    {"stick", false, ""},
-    {"tcp-ut", true, ""},
-    {"tfo", false, ""},
+    {"ssl"},
+    {"ssl-max-ver", true},
+    {"ssl-min-ver", true},
+    {"ssl-reuse"},
+    {"stick"},
+    {"strict-maxconn"},
+    {"tcp-ut", true},
+    {"tfo"},
+    {"tls-tickets"},
     {"track", true, "each backend is checked by itself"},
+    {"usesrc", true},
+    {"verify", true},
+    {"verifyhost", true},
+    {"weight", true},
+    {"ws", true},
+};
+
+// Takes the words from argument `i` on. A later word replaces an earlier one, and "no-x" forgets it.
+void TakeWords(HaproxyImport* import, const HaproxyLine& line, size_t i, HaproxyWords* words) {
+  for (; i < line.size(); ++i) {
+    std::string name(line.arg(i));
+    const SourcePosition at = line.ArgAt(i);
+    const auto* known = std::ranges::find(kWords, std::string_view(name), &ServerWord::name);
+    if (known != std::end(kWords)) {
+      (*words)[name] = {known->has_value ? std::string(line.arg(++i)) : "", at};
+      continue;
+    }
+    if (name == "enabled") name = "no-disabled";
+    const std::string without = name.starts_with("no-") ? name.substr(3) : "";
+    if (std::ranges::find(kWords, std::string_view(without), &ServerWord::name) !=
+        std::end(kWords)) {
+      words->erase(without);
+      continue;
+    }
+    const bool own = line.name() != "default-server";
+    import->draft->Remark(at, fmt::format("{}: \"{}\" has no counterpart",
+                                          own ? "server " + ImportText(line.arg(0)) : line.name(),
+                                          ImportText(name)));
+  }
+}
+
+// Settings that are one for all servers here.
+struct PoolSetting {
+  std::string_view word, key;
+  bool is_time;
+};
+
+constexpr PoolSetting kPoolSettings[] = {
+    {"error-limit", "health_check.circuit_breaker.failure_threshold", false},
+    {"fall", "health_check.max_failures", false},
+    {"inter", "health_check.interval_ms", true},
+    {"max-reuse", "connection_pool.max_requests", false},
+    {"maxqueue", "queue.max_requests", false},
+    {"pool-max-conn", "connection_pool.max_idle_per_backend", false},
+    {"pool-purge-delay", "connection_pool.idle_timeout_ms", true},
+    {"rise", "health_check.min_successes", false},
+    {"slowstart", "health_check.slow_start_ms", true},
 };
 
 class ServerImport {
  public:
   ServerImport(HaproxyImport* import, const HaproxyLine& line)
-      : import_(*import), draft_(*import->draft), line_(line) {}
+      : import_(*import), draft_(*import->draft), line_(line), words_(import->default_server) {}
   void Run();
 
  private:
   // "10.0.0.1:80", "app:80", "[::1]:80", "::1:80", "unix@/path", "/path". False: a fault, or not
   // taken.
   bool Address(std::string_view text);
-  // The words from `words[*i]` on that belong together.
-  void Word(const std::vector<std::string>& words, size_t* i);
-  bool Setting(std::string_view name, std::string_view value);
-  void Time(std::string_view path, std::string_view value) {
-    uint64_t ms = 0;
-    if (import_.TimeMs(line_, value, &ms)) draft_.SetNumber(path, ms, line_.at);
+  const HaproxyWord* Find(std::string_view name) const {
+    const auto found = words_.find(name);
+    return found == words_.end() ? nullptr : &found->second;
   }
-  void Number(std::string_view path, std::string_view value) {
-    uint64_t number = 0;
-    if (import_.Number(line_, value, &number)) draft_.SetNumber(path, number, line_.at);
-  }
+  // What is the server's own.
+  void Settings();
+  void PoolSettings();
+  void Remarks();
 
   HaproxyImport& import_;
   ImportDraft& draft_;
   const HaproxyLine& line_;
+  HaproxyWords words_;
   ImportedBackend backend_;
-  std::set<std::string, std::less<>> seen_;
-  HaproxyServerTls tls_;
-  bool check_ = false, disabled_ = false;
 };
 
 bool ServerImport::Address(std::string_view text) {
@@ -115,80 +227,48 @@ bool ServerImport::Address(std::string_view text) {
   return false;
 }
 
-// False: not a word with a meaning here.
-bool ServerImport::Setting(std::string_view name, std::string_view value) {
+void ServerImport::Settings() {
   uint64_t number = 0;
-  if (name == "weight") {
-    if (!import_.Number(line_, value, &number)) return true;
-    backend_.weight = number;
-    import_.weighted = true;
-  } else if (name == "maxconn") {
-    if (!import_.Number(line_, value, &number)) return true;
+  const HaproxyWord* weight = Find("weight");
+  if (weight != nullptr && import_.Number(line_, weight->value, &number)) backend_.weight = number;
+  const HaproxyWord* limit = Find("maxconn");
+  if (limit != nullptr && import_.Number(line_, limit->value, &number) && number > 0) {
     backend_.max_connections = std::min<uint64_t>(number, 10'000'000);
-    if (number > 0 && !import_.limited) import_.queue_at = line_.at;
-    import_.limited = import_.limited || number > 0;
-  } else if (name == "maxqueue") {
-    Number("queue.max_requests", value);
-  } else if (name == "inter") {
-    Time("health_check.interval_ms", value);
-  } else if (name == "fall") {
-    Number("health_check.max_failures", value);
-  } else if (name == "rise") {
-    Number("health_check.min_successes", value);
-  } else if (name == "slowstart") {
-    Time("health_check.slow_start_ms", value);
-  } else if (name == "error-limit") {
-    Number("health_check.circuit_breaker.failure_threshold", value);
-  } else if (name == "pool-max-conn") {
-    if (value != "-1") Number("connection_pool.max_idle_per_backend", value);
-  } else if (name == "max-reuse") {
-    if (value != "-1") Number("connection_pool.max_requests", value);
-  } else if (name == "pool-purge-delay") {
-    Time("connection_pool.idle_timeout_ms", value);
-  } else if (name == "fastinter" || name == "downinter") {
-    draft_.Remark(line_.at, fmt::format("{}: checks have one interval", name));
-  } else {
-    return false;
+    if (!import_.limited) import_.queue_at = limit->at;
+    import_.limited = true;
   }
-  return true;
+  backend_.backup = Find("backup") != nullptr;
+  if (const HaproxyWord* proto = Find("proto")) {
+    backend_.h2 = proto->value == "h2";
+    if (!backend_.h2) {
+      import_.Remark(line_, "has a proto other than h2: it is spoken to in HTTP/1.1");
+    }
+  }
 }
 
-void ServerImport::Word(const std::vector<std::string>& words, size_t* i) {
-  const std::string& name = words[(*i)++];
-  const std::string value = *i < words.size() ? words[*i] : "";
-  const bool first = seen_.insert(name).second;
-  if (const size_t taken = ImportHaproxyServerTls(import_, line_, first, name, value, &tls_)) {
-    *i += taken - 1;
-    return;
-  }
-  if (name == "check") {
-    check_ = check_ || first;
-  } else if (name == "no-check") {
-    check_ = false;
-    seen_.insert("check");
-  } else if (name == "backup") {
-    backend_.backup = true;
-  } else if (name == "proto") {
-    backend_.h2 = value == "h2";
-    ++*i;
-    if (!backend_.h2) import_.Remark(line_, "has a proto other than h2: it is spoken to in HTTP/1.1");
-  } else if (name == "disabled") {
-    disabled_ = true;
-  } else if (const auto known =
-                 std::ranges::find(kWords, std::string_view(name), &ServerWord::name);
-             known != std::end(kWords)) {
-    if (known->has_value) ++*i;
-    if (!known->remark.empty() && first) {
-      draft_.Remark(line_.at, fmt::format("server {}: \"{}\" {}", ImportText(line_.arg(0)), name,
-                                          known->remark));
+void ServerImport::PoolSettings() {
+  import_.said_of_servers.Begin();
+  for (const PoolSetting& setting : kPoolSettings) {
+    const HaproxyWord* word = Find(setting.word);
+    if (word == nullptr || word->value == "-1") continue;
+    uint64_t number = 0;
+    if (!(setting.is_time ? import_.TimeMs(line_, word->value, &number)
+                          : import_.Number(line_, word->value, &number))) {
+      continue;
     }
-  } else if (!first) {
-    ++*i;  // the server's own word stands, not that of default-server
-  } else if (Setting(name, value)) {
-    ++*i;
-  } else {
-    draft_.Remark(line_.at, fmt::format("server {}: \"{}\" has no counterpart",
-                                        ImportText(line_.arg(0)), ImportText(name)));
+    // To HAProxy no limit, to us no queue.
+    if (setting.word == "maxqueue" && number == 0) continue;
+    draft_.SetNumber(setting.key, number, word->at);
+    import_.said_of_servers.Add(std::string(setting.word), word->at);
+  }
+}
+
+void ServerImport::Remarks() {
+  for (const auto& [name, word] : words_) {
+    const auto* known = std::ranges::find(kWords, std::string_view(name), &ServerWord::name);
+    if (known == std::end(kWords) || known->remark.empty()) continue;
+    draft_.Remark(word.at, fmt::format("server {}: \"{}\" {}", ImportText(line_.arg(0)), name,
+                                       known->remark));
   }
 }
 
@@ -203,67 +283,17 @@ void ServerImport::Run() {
   } else {
     backend_.name = std::string(line_.arg(0));
   }
-  std::vector<std::string> words(line_.words.begin() + (templated ? 4 : 3), line_.words.end());
-  words.insert(words.end(), import_.default_server.begin(), import_.default_server.end());
-  for (size_t i = 0; i < words.size();) Word(words, &i);
-  (check_ ? import_.checked : import_.unchecked) = true;
+  TakeWords(&import_, line_, templated ? 3 : 2, &words_);
+  Settings();
   if (!taken) return;
-  if (disabled_ || backend_.weight == 0) {
+  if (Find("disabled") != nullptr || backend_.weight == 0) {
     return import_.Remark(line_, "left out (or add it, and drain it through the admin API)");
   }
-  FinishHaproxyServerTls(&import_, line_, tls_);
-  draft_.AddBackend(backend_, line_.at);
-}
-
-// "8000-8003" as its ports; empty: no port.
-std::vector<uint64_t> PortsOf(std::string_view text) {
-  const size_t dash = text.find('-');
-  const std::optional<uint64_t> first = ParseUnsigned(text.substr(0, dash));
-  const std::optional<uint64_t> last =
-      dash == std::string_view::npos ? first : ParseUnsigned(text.substr(dash + 1));
-  if (!first || !last || *first == 0 || *last < *first || *last > 65535 || *last - *first > 255) {
-    return {};
-  }
-  std::vector<uint64_t> ports;
-  for (uint64_t port = *first; port <= *last; ++port) ports.push_back(port);
-  return ports;
-}
-
-// One address of a `bind`, which may be a range of ports. `only_ipv6`: of [::], `v6only`.
-void BindOne(HaproxyImport* import, const HaproxyLine& line, std::string_view text, bool tls,
-             bool only_ipv6) {
-  const auto add = [&](std::string address) {
-    if (tls) return import->draft->AddTlsListener(address, line.at);
-    import->draft->Add("listen", std::move(address), line.at);
-  };
-  const bool by_ipv6 = text.starts_with("ipv6@");
-  for (const std::string_view family : {"ipv4@", "ipv6@"}) {
-    if (text.starts_with(family)) text.remove_prefix(family.size());
-  }
-  if (text.starts_with("unix@")) text.remove_prefix(5);
-  if (text.starts_with('/')) {
-    add("unix:" + std::string(text));
-    return;
-  }
-  const size_t colon = text.rfind(':');
-  std::string host(text.substr(0, std::min(colon, text.size())));
-  const bool odd =
-      text.find('@') != std::string_view::npos || text.find('$') != std::string_view::npos;
-  const std::vector<uint64_t> ports = odd || colon == std::string_view::npos
-                                          ? std::vector<uint64_t>()
-                                          : PortsOf(text.substr(colon + 1));
-  if (ports.empty()) return import->Remark(line, "is not an address with a port: left out");
-  if (host.empty() || host == "*") host = by_ipv6 ? "::" : "0.0.0.0";
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  host = CanonicalIp(host);
-  // Linux's default, which HAProxy leaves as it is; `v4v6` says the same.
-  const bool both = host == "::" && !only_ipv6;
-  if (host.find(':') != std::string::npos) host = "[" + host + "]";
-  if (import->port == 0) import->port = ports[0];
-  for (const uint64_t port : ports) {
-    add(fmt::format("{}:{}", host, port));
-    if (both) import->draft->TakeIpv4Too(std::to_string(port));
-  }
+  Remarks();
+  PoolSettings();
+  (Find("check") != nullptr ? import_.checked : import_.unchecked) = true;
+  ImportHaproxyServerTls(&import_, line_, words_);
+  import_.servers.emplace_back(backend_, line_.at);
 }
 
 }  // namespace
@@ -272,31 +302,39 @@ void ImportHaproxyServer(HaproxyImport* import, const HaproxyLine& line) {
   ServerImport(import, line).Run();
 }
 
-void ImportHaproxyBind(HaproxyImport* import, const HaproxyLine& line) {
-  constexpr std::string_view kValued[] = {
-      "backlog",   "group", "id",      "interface", "level",  "maxconn", "mode", "mss",  "name",
-      "namespace", "nice",  "process", "tcp-ut",    "thread", "uid",     "gid",  "user", "shards"};
-  const bool tls = std::ranges::find(line.words, "ssl") != line.words.end();
-  bool proxy = false, by_network = false, only_ipv6 = false;
-  for (size_t i = 1; i < line.size(); ++i) {
-    const std::string_view word = line.arg(i);
-    if (ImportHaproxyBindTls(tls ? import : nullptr, line, &i)) continue;
-    proxy = proxy || word == "accept-proxy";
-    by_network = by_network || word == "accept-netscaler-cip";
-    only_ipv6 = only_ipv6 || word == "v6only";
-    if (std::ranges::find(kValued, word) != std::end(kValued)) ++i;
+void ImportHaproxyDefaultServer(HaproxyImport* import, const HaproxyLine& line) {
+  TakeWords(import, line, 0, &import->default_server);
+}
+
+// Of the backups HAProxy takes the first that is up, unless there is `option allbackups`.
+void FinishHaproxyServers(HaproxyImport* import) {
+  auto& servers = import->servers;
+  const bool all = import->pool.front().Find("option allbackups") != nullptr;
+  const auto is_backup = [](const auto& server) { return server.first.backup; };
+  if (!servers.empty() && std::ranges::all_of(servers, is_backup)) {
+    for (size_t i = 0; i < (all ? servers.size() : 1); ++i) {
+      servers[i].first.backup = false;
+      import->draft->Remark(servers[i].second,
+                            "is a backup of no other server, and serves: `backup` was taken off");
+    }
   }
-  if (by_network) import->Remark(line, "accept-netscaler-cip has no counterpart");
-  if (proxy) {
-    import->draft->SetBool("proxy_protocol.accept", true, line.at);
-    import->draft->Add("proxy_protocol.trust", "0.0.0.0/0", line.at);
-    import->draft->Add("proxy_protocol.trust", "::/0", line.at);
-    import->Remark(line,
-                   "every peer is believed, as in HAProxy: name those that should be in "
-                   "proxy_protocol.trust");
+  const auto first = std::ranges::find_if(servers, is_backup);
+  const auto second =
+      first == servers.end() ? first : std::find_if(first + 1, servers.end(), is_backup);
+  if (!all && second != servers.end()) {
+    import->draft->Remark(second->second,
+                          "all backups share the requests; in HAProxy the first that is up has "
+                          "them, for there is no `option allbackups`");
   }
-  for (const std::string_view address : SplitTrimmed(line.arg(0), ','))
-    BindOne(import, line, address, tls, only_ipv6);
+  bool weighted = false;
+  for (const auto& [backend, at] : servers) {
+    weighted = weighted || backend.weight.has_value();
+    import->draft->AddBackend(backend, at);
+  }
+  if (weighted) {
+    import->draft->SetNumber("default_weight", 1, MakePosition("HAProxy's default"));
+  }
+  import->said_of_servers.Remark(import->draft, "servers");
 }
 
 }  // namespace ub

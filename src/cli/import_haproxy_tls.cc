@@ -79,9 +79,19 @@ void MinVersion(HaproxyImport* import, const HaproxyLine& line, std::string_view
   import->Remark(line, "TLS 1.2 is the oldest that is spoken");
 }
 
-void VerifyClients(HaproxyImport* import, const HaproxyLine& line, std::string_view how) {
-  if (how == "none") return;
-  import->draft->Set("tls.client_auth", how == "optional" ? "optional" : "required", line.at);
+// False: they are those that are offered by default.
+bool Protocols(HaproxyImport* import, const HaproxyLine& line, std::string_view protocols) {
+  if (protocols == "h2,http/1.1") return false;
+  for (const std::string_view protocol : SplitTrimmed(protocols, ',')) {
+    import->draft->Add("tls.alpn", std::string(protocol), line.at);
+  }
+  return true;
+}
+
+// Whether a `bind` asks clients for a certificate.
+bool AsksClients(const HaproxyLine& line) {
+  const auto verify = std::ranges::find(line.words, "verify");
+  return verify != line.words.end() && verify + 1 != line.words.end() && *(verify + 1) != "none";
 }
 
 }  // namespace
@@ -90,113 +100,78 @@ bool ImportHaproxyBindTls(HaproxyImport* import, const HaproxyLine& line, size_t
   const std::string_view word = line.arg(*i);
   const auto* known = std::ranges::find(kBindWords, word, &BindWord::name);
   if (known == std::end(kBindWords)) return false;
+  const SourcePosition at = line.ArgAt(*i);
   const std::string_view value = known->has_value ? line.arg(++*i) : std::string_view();
   if (import == nullptr) return true;
   ImportDraft& draft = *import->draft;
+  const bool is_bind = line.name() == "bind";
+  bool taken = true;
   if (!known->remark.empty()) {
     draft.Remark(line.at, fmt::format("\"{}\" {}", word, known->remark));
+    taken = false;
   } else if (known->key == "tls.client_ca") {
-    draft.Set(known->key, Below(import->ca_base, value), line.at);
+    taken = AsksClients(line);
+    if (taken) draft.Set(known->key, Below(import->ca_base, value), at);
   } else if (!known->key.empty()) {
-    draft.Set(known->key, std::string(value), line.at);
+    draft.Set(known->key, std::string(value), at);
   } else if (word == "crt") {
     Certificate(import, line, value);
-  } else if (word == "verify") {
-    VerifyClients(import, line, value);
+  } else if (word == "alpn") {
+    taken = Protocols(import, line, value);
   } else if (word == "ssl-min-ver") {
     MinVersion(import, line, value);
   } else if (word == "no-tlsv12" || word == "force-tlsv13") {
     MinVersion(import, line, "TLSv1.3");
   } else if (word == "no-tls-tickets") {
-    draft.SetBool("tls.session_tickets", false, line.at);
+    draft.SetBool("tls.session_tickets", false, at);
+  } else {
+    taken = false;
   }
+  // Which authority it is goes with `verify`, which is looked at by itself.
+  if (!taken || !is_bind || word == "ca-file") return true;
+  const bool by_value = word == "crt" || word == "alpn";
+  import->said_of_tls.Add(by_value ? fmt::format("{} {}", word, value) : std::string(word), at);
   return true;
 }
 
-size_t ImportHaproxyServerTls(const HaproxyImport& import, const HaproxyLine& line, bool first,
-                              std::string_view name, std::string_view value,
-                              HaproxyServerTls* tls) {
-  const auto take = [&](std::string* out) {
-    if (first) *out = std::string(value);
-    return size_t{2};
+void ImportHaproxyServerTls(HaproxyImport* import, const HaproxyLine& line,
+                            const HaproxyWords& words) {
+  const auto find = [&](std::string_view name) {
+    const auto found = words.find(name);
+    return found == words.end() ? nullptr : &found->second;
   };
-  if (name == "ssl" || name == "no-ssl") {
-    if (!tls->said) tls->on = name == "ssl";
-    tls->said = true;
-    return 1;
-  }
-  if (name == "verify") return take(&tls->verify);
-  if (name == "verifyhost") return take(&tls->name);
-  if (name == "sni") return take(&tls->sni);
-  if (name == "crt") return take(&tls->certificate);
-  if (name == "ca-file") return take(&tls->ca_file);
-  for (const std::string_view same : {"check-ssl", "no-check-ssl", "no-ssl-reuse", "no-sslv3",
-                                      "no-tlsv10", "no-tlsv11", "no-tls-tickets"}) {
-    if (name == same) return 1;
-  }
-  for (const std::string_view fixed : {"alpn", "check-alpn", "check-sni", "ciphers", "ciphersuites",
-                                       "crl-file", "ssl-max-ver", "ssl-min-ver"}) {
-    if (name != fixed) continue;
-    if (first && name == "crl-file") {
-      import.draft->Remark(line.at, "\"crl-file\" there are no revocation lists");
-    }
-    return 2;
-  }
-  return 0;
-}
-
-void FinishHaproxyServerTls(HaproxyImport* import, const HaproxyLine& line,
-                            const HaproxyServerTls& tls) {
-  if (!tls.on) {
-    if (!import->clear_servers) import->clear_at = line.at;
-    import->clear_servers = true;
-    return;
-  }
-  import->tls_servers = true;
+  if (find("ssl") == nullptr) return import->clear_servers.push_back(line.at);
+  import->tls_servers.push_back(find("ssl")->at);
+  const HaproxyWord* how = find("verify");
+  const bool verify = how == nullptr ? import->verify_servers : how->value != "none";
+  (verify ? import->proven : import->unproven).push_back(how == nullptr ? line.at : how->at);
   ImportDraft& draft = *import->draft;
-  draft.SetBool("backend_tls.enabled", true, line.at);
-  const bool verify = tls.verify.empty() ? import->verify_servers : tls.verify != "none";
-  draft.SetBool("backend_tls.verify", verify, line.at);
-  if (!tls.ca_file.empty() && tls.ca_file != "@system-ca") {
-    draft.Set("backend_tls.ca_file", Below(import->ca_base, tls.ca_file), line.at);
+  const HaproxyWord* authority = find("ca-file");
+  if (authority != nullptr && authority->value != "@system-ca") {
+    draft.Set("backend_tls.ca_file", Below(import->ca_base, authority->value), authority->at);
+    import->said_of_servers.Add("ca-file", authority->at);
   }
-  if (!tls.certificate.empty()) {
-    draft.Set("backend_tls.certificate", Below(import->crt_base, tls.certificate), line.at);
+  if (const HaproxyWord* own = find("crt")) {
+    draft.Set("backend_tls.certificate", Below(import->crt_base, own->value), own->at);
+    import->said_of_servers.Add("crt", own->at);
   }
-  std::string name = tls.name;
-  if (name.empty() && tls.sni.starts_with("str(") && tls.sni.ends_with(')')) {
-    name = tls.sni.substr(4, tls.sni.size() - 5);
-  }
-  if (!name.empty()) {
-    draft.Set("backend_tls.server_name", name, line.at);
-  } else if (!tls.sni.empty()) {
-    draft.Remark(line.at, fmt::format("\"sni {}\": the name is fixed (backend_tls.server_name), or "
+  const HaproxyWord* name = find("verifyhost");
+  const HaproxyWord* sni = find("sni");
+  if (name != nullptr) {
+    draft.Set("backend_tls.server_name", name->value, name->at);
+    import->said_of_servers.Add("verifyhost", name->at);
+  } else if (sni != nullptr && sni->value.starts_with("str(") && sni->value.ends_with(')')) {
+    draft.Set("backend_tls.server_name", sni->value.substr(4, sni->value.size() - 5), sni->at);
+    import->said_of_servers.Add("sni", sni->at);
+  } else if (sni != nullptr) {
+    draft.Remark(sni->at, fmt::format("\"sni {}\": the name is fixed (backend_tls.server_name), or "
                                       "each backend's host",
-                                      ImportText(tls.sni)));
+                                      ImportText(sni->value)));
   } else if (verify) {
     draft.Remark(line.at,
                  "a backend's certificate must be for its host too, which HAProxy does not ask "
                  "(backend_tls.server_name is another name for all)");
   }
-}
-
-bool ImportHaproxyRedirect(HaproxyImport* import, const HaproxyLine& line) {
-  const size_t from = line.name() == "http-request" ? 1 : 0;
-  if (line.name() != "redirect" && (from == 0 || line.arg(0) != "redirect")) return false;
-  if (line.arg(from) != "scheme" || line.arg(from + 1) != "https") return false;
-  std::string condition;
-  for (size_t i = from + 2; i < line.size(); ++i) {
-    if (line.arg(i) == "code") {
-      ++i;  // 308 is the one that is sent
-    } else {
-      condition += line.arg(i);
-    }
-  }
-  if (!condition.empty() && condition != "unless{ssl_fc}" && condition != "if!{ssl_fc}") {
-    return false;
-  }
-  import->draft->SetBool("tls.redirect_http", true, line.at);
-  return true;
 }
 
 void CollectHaproxyTls(HaproxyImport* import, const HaproxyLine& line) {
@@ -206,12 +181,20 @@ void CollectHaproxyTls(HaproxyImport* import, const HaproxyLine& line) {
 }
 
 void FinishHaproxyTls(HaproxyImport* import) {
-  if (import->tls_servers && import->clear_servers) {
-    import->draft->Remark(import->clear_at,
-                          "TLS is for all backends or for none: here for all, this one too");
+  if (import->tls_servers.empty()) return;
+  ImportDraft& draft = *import->draft;
+  draft.SetBool("backend_tls.enabled", true, import->tls_servers.front());
+  // Where one has to prove who it is, all have to.
+  const bool verify = !import->proven.empty();
+  draft.SetBool("backend_tls.verify", verify, (verify ? import->proven : import->unproven).front());
+  if (verify && !import->unproven.empty()) {
+    draft.Remark(import->unproven.front(),
+                 "`verify` is one for all backends: here each has to prove who it is, this one too "
+                 "(backend_tls.verify)");
   }
-  // Without `verify` a bind asks nobody for a certificate.
-  if (!import->draft->Has("tls.client_auth")) import->draft->Remove("tls.client_ca");
+  if (import->clear_servers.empty()) return;
+  draft.Remark(import->clear_servers.front(),
+               "TLS is for all backends or for none: here for all, this one too");
 }
 
 }  // namespace ub

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 namespace ub {
@@ -21,10 +23,13 @@ constexpr std::string_view kKinds[] = {
 class LineLexer {
  public:
   LineLexer(std::string_view line, std::string* fault) : line_(line), fault_(fault) {}
-  std::vector<std::string> Words();
+  // The words without quotes, and their columns.
+  void Split(HaproxyLine* out);
 
  private:
   void TakeQuoted(char quote);
+  // What stands behind a backslash, outside quotes and between double ones.
+  void TakeEscape();
 
   std::string_view line_;
   std::string* fault_;
@@ -32,40 +37,58 @@ class LineLexer {
   std::string word_;
 };
 
+void LineLexer::TakeEscape() {
+  const char c = at_ < line_.size() ? line_[at_++] : '\\';
+  if (c == 'n' || c == 'r' || c == 't') {
+    word_ += c == 'n' ? '\n' : c == 'r' ? '\r' : '\t';
+  } else if (c == 'x' && at_ + 2 <= line_.size()) {
+    int byte = 0;
+    const auto [end, error] =
+        std::from_chars(line_.data() + at_, line_.data() + at_ + 2, byte, 16);
+    const bool good = error == std::errc() && end == line_.data() + at_ + 2 && byte != 0;
+    if (good) at_ += 2;
+    word_ += good ? std::string(1, static_cast<char>(byte)) : "\\x";
+  } else {
+    if (std::string_view(" #\\\"'$").find(c) == std::string_view::npos) word_ += '\\';
+    word_ += c;
+  }
+}
+
 void LineLexer::TakeQuoted(char quote) {
   while (at_ < line_.size()) {
-    char c = line_[at_++];
+    const char c = line_[at_++];
     if (c == quote) return;
-    if (c == '\\' && quote == '"' && at_ < line_.size()) c = line_[at_++];
-    word_ += c;
+    if (c == '\\' && quote == '"') {
+      TakeEscape();
+    } else {
+      word_ += c;
+    }
   }
   *fault_ = fmt::format("the quote {} has no end", quote);
 }
 
-std::vector<std::string> LineLexer::Words() {
-  std::vector<std::string> words;
+void LineLexer::Split(HaproxyLine* out) {
   bool open = false;
   while (at_ < line_.size()) {
     const char c = line_[at_];
     if (c == '#') break;
     ++at_;
     if (c == ' ' || c == '\t' || c == '\r') {
-      if (open) words.push_back(std::exchange(word_, {}));
+      if (open) out->words.push_back(std::exchange(word_, {}));
       open = false;
       continue;
     }
+    if (!open) out->columns.push_back(static_cast<uint32_t>(at_));
     open = true;
     if (c == '"' || c == '\'') {
       TakeQuoted(c);
-    } else if (c == '\\' && at_ < line_.size()) {
-      const char escaped = line_[at_++];
-      word_ += escaped == 'n' ? '\n' : escaped == 'r' ? '\r' : escaped == 't' ? '\t' : escaped;
+    } else if (c == '\\') {
+      TakeEscape();
     } else {
       word_ += c;
     }
   }
-  if (open) words.push_back(std::move(word_));
-  return words;
+  if (open) out->words.push_back(std::move(word_));
 }
 
 // Which defaults each proxy inherits: those it names, or the last ones before it.
@@ -94,7 +117,32 @@ void LinkDefaults(std::vector<HaproxySection>* sections, ImportDraft* draft) {
 
 }  // namespace
 
+SourcePosition HaproxyLine::ArgAt(size_t i) const {
+  SourcePosition place = at;
+  if (i + 1 < columns.size()) place.column = columns[i + 1];
+  return place;
+}
+
 std::string HaproxyLine::Text() const { return fmt::format("{}", fmt::join(words, " ")); }
+
+const HaproxyLine* HaproxySection::Find(std::string_view keyword) const {
+  for (const HaproxySection* from = this; from != nullptr; from = from->defaults) {
+    for (auto line = from->lines.rbegin(); line != from->lines.rend(); ++line) {
+      if (line->name() == keyword) return &*line;
+    }
+  }
+  return nullptr;
+}
+
+bool HaproxySection::IsHttp() const {
+  const HaproxyLine* mode = Find("mode");
+  return mode != nullptr && mode->arg(0) == "http";
+}
+
+std::string_view HaproxySection::DefaultBackend() const {
+  const HaproxyLine* line = Find("default_backend");
+  return line == nullptr ? std::string_view() : line->arg(0);
+}
 
 std::vector<HaproxySection> ReadHaproxy(std::string_view text, const std::string& file,
                                         ImportDraft* draft) {
@@ -115,26 +163,26 @@ std::vector<HaproxySection> ReadHaproxy(std::string_view text, const std::string
     } else if (number > kMaxLines) {
       fault = "there are more than 200000 lines";
     }
-    std::vector<std::string> words;
-    if (fault.empty()) words = LineLexer(line, &fault).Words();
+    HaproxyLine read{at, {}};
+    if (fault.empty()) LineLexer(line, &fault).Split(&read);
     if (!fault.empty()) {
       draft->Fault(at, fault);
       return sections;
     }
-    if (words.empty()) continue;
-    const bool is_head = std::ranges::find(kKinds, std::string_view(words[0])) != std::end(kKinds);
-    if (is_head) {
-      sections.push_back({{at, std::move(words)}, {}, nullptr});
-    } else if (words[0].starts_with('.')) {
+    if (read.words.empty()) continue;
+    const std::string& first_word = read.name();
+    if (std::ranges::find(kKinds, std::string_view(first_word)) != std::end(kKinds)) {
+      sections.push_back({std::move(read), {}, nullptr});
+    } else if (first_word.starts_with('.')) {
       draft->Remark(at, fmt::format("\"{}\": conditions were not followed, all lines were read",
-                                    ImportText(words[0])));
+                                    ImportText(first_word)));
     } else if (sections.empty()) {
       draft->Fault(at, fmt::format("\"{}\" stands in no section (global, defaults, frontend, "
                                    "backend, listen)",
-                                   ImportText(words[0])));
+                                   ImportText(first_word)));
       return sections;
     } else {
-      sections.back().lines.push_back({at, std::move(words)});
+      sections.back().lines.push_back(std::move(read));
     }
   }
   LinkDefaults(&sections, draft);
