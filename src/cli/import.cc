@@ -14,9 +14,9 @@ namespace ub {
 namespace {
 
 constexpr std::string_view kSections[] = {
-    "global",   "defaults", "frontend", "backend",     "listen", "peers",       "resolvers",
-    "userlist", "cache",    "program",  "http-errors", "ring",   "log-forward", "mailers",
-    "fcgi-app", "traces",   "acme",     "crt-store"};
+    "global",      "defaults", "frontend", "backend", "listen",      "peers",
+    "resolvers",   "userlist", "cache",    "program", "http-errors", "ring",
+    "log-forward", "mailers",  "fcgi-app", "traces",  "acme",        "crt-store"};
 
 // The first line that says something tells the format: a section of HAProxy's, or what ends in
 // nginx's punctuation. Comments say nothing.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -27,7 +28,11 @@ bool HasServers(const Section& section) { return std::ranges::any_of(section.lin
 class Importer {
  public:
   Importer(const ImportOptions& options, const std::vector<Section>& sections, ImportDraft* draft)
-      : import_{options, draft, sections}, draft_(*draft), sections_(sections) {}
+      : import_{options, draft, sections}, draft_(*draft), sections_(sections) {
+    for (const Section& section : sections_) {
+      if (IsPool(section)) pools_.emplace(section.name(), &section);
+    }
+  }
   std::string Run();
 
  private:
@@ -51,12 +56,12 @@ class Importer {
   HaproxyImport import_;
   ImportDraft& draft_;
   const std::vector<Section>& sections_;
+  std::map<std::string_view, const Section*> pools_;
 };
 
 const Section* Importer::PoolNamed(std::string_view name) const {
-  const auto found = std::ranges::find_if(
-      sections_, [&](const Section& s) { return IsPool(s) && s.name() == name; });
-  return found == sections_.end() ? nullptr : &*found;
+  const auto found = pools_.find(name);
+  return found == pools_.end() ? nullptr : found->second;
 }
 
 const Section* Importer::ChooseByUse(bool http) const {
@@ -173,9 +178,9 @@ void Importer::RemarkRoutes(const HaproxyProxy& front, const Section& pool) {
   }
   const std::string_view fallback = front.section->DefaultBackend();
   if (fallback.empty() || fallback == pool.name() || redirected) return;
-  draft_.Remark(front.section->head.at,
-                fmt::format("default_backend {}: its requests go to \"{}\" too",
-                            ImportText(fallback), name));
+  draft_.Remark(
+      front.section->head.at,
+      fmt::format("default_backend {}: its requests go to \"{}\" too", ImportText(fallback), name));
 }
 
 void Importer::ImportFronts(const Section& pool) {
@@ -192,10 +197,7 @@ bool Importer::IsTable(const Section& section) const {
 }
 
 void Importer::RemarkOthers(const Section& pool) {
-  std::set<const Section*> carried;
-  for (const auto* proxies : {&import_.fronts, &import_.redirecting}) {
-    for (const HaproxyProxy& proxy : *proxies) carried.insert(proxy.section);
-  }
+  const std::set<const Section*> carried = import_.CarriedFronts();
   for (const Section& section : sections_) {
     const std::string name = ImportText(section.name());
     if (section.kind() == "global" || section.kind() == "defaults" || &section == &pool) continue;
@@ -271,6 +273,14 @@ bool HaproxyImport::TimeMs(const HaproxyLine& line, std::string_view text, uint6
   draft->Fault(line.at, fmt::format("{}: \"{}\" is not a time (such as 30s)", line.name(),
                                     ImportText(text)));
   return false;
+}
+
+std::set<const HaproxySection*> HaproxyImport::CarriedFronts() const {
+  std::set<const HaproxySection*> carried;
+  for (const auto* proxies : {&fronts, &redirecting}) {
+    for (const HaproxyProxy& proxy : *proxies) carried.insert(proxy.section);
+  }
+  return carried;
 }
 
 void HaproxyImport::Remark(const HaproxyLine& line, std::string_view text) const {

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,11 +53,12 @@ struct HaproxyImport {
   const ImportOptions& options;
   ImportDraft* draft;
   const std::vector<HaproxySection>& sections;
-  std::vector<HaproxyProxy> pool{};    // one; before it was chosen: none
-  std::vector<HaproxyProxy> fronts{};  // that lead to the pool
+  std::vector<HaproxyProxy> pool{};         // one; before it was chosen: none
+  std::vector<HaproxyProxy> fronts{};       // that lead to the pool
   std::vector<HaproxyProxy> redirecting{};  // fronts that lead nowhere, and redirect to https
-  const HaproxyProxy* current = nullptr;  // whose line is read; null: the global section's
+  const HaproxyProxy* current = nullptr;    // whose line is read; null: the global section's
   HaproxyTally said_of_fronts{}, said_of_servers{}, said_of_tls{};
+  const HaproxyLine* rate_rule = nullptr;  // that the rate limit was made of
   std::vector<HaproxyBind> binds{};
   uint64_t port = 0;  // of the first bind: for servers that give none
   HaproxyWords default_server{};
@@ -73,6 +75,8 @@ struct HaproxyImport {
   // False: it is none, which was told.
   bool Number(const HaproxyLine& line, std::string_view text, uint64_t* out) const;
   bool TimeMs(const HaproxyLine& line, std::string_view text, uint64_t* out) const;
+  // The sections that listeners are carried over from.
+  std::set<const HaproxySection*> CarriedFronts() const;
   // "gzip on" and what is to be said of it.
   void Remark(const HaproxyLine& line, std::string_view text) const;
   bool ReadsFront() const { return current != nullptr && (current->sides & kHaproxyFront) != 0; }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "cli/import_haproxy.h"
 #include "core/config_text.h"
@@ -82,9 +83,11 @@ BindAddress ReadAddress(std::string_view text) {
 
 // One address of a `bind`, which may be a range of ports.
 void AddListener(HaproxyImport* import, const HaproxyBind& bind, std::string_view text) {
+  SourcePosition at = bind.line.ArgAt(0);
+  at.column += static_cast<uint32_t>(text.data() - bind.line.arg(0).data());
   const auto add = [&](const std::string& address) {
-    if (bind.tls) return import->draft->AddTlsListener(address, bind.line.at);
-    import->draft->Add("listen", address + (bind.h2 ? " h2c" : ""), bind.line.at);
+    if (bind.tls) return import->draft->AddTlsListener(address, at);
+    import->draft->Add("listen", address + (bind.h2 ? " h2c" : ""), at);
   };
   BindAddress address = ReadAddress(text);
   if (!address.unix_path.empty()) return add(address.unix_path);
@@ -116,8 +119,8 @@ void ReadWord(HaproxyImport* import, size_t* i, HaproxyBind* bind) {
   const auto* known = std::ranges::find(kValued, word, &BindWord::name);
   if (known == std::end(kValued)) return;
   if (!known->remark.empty()) {
-    import->draft->Remark(line.at, fmt::format("\"{} {}\" {}", word, ImportText(line.arg(*i + 1)),
-                                               known->remark));
+    import->draft->Remark(
+        line.at, fmt::format("\"{} {}\" {}", word, ImportText(line.arg(*i + 1)), known->remark));
   }
   ++*i;
 }
@@ -157,14 +160,12 @@ void RemarkRedirecting(HaproxyImport* import, const HaproxySection& front) {
 // Frontends that lead nowhere and redirect to https.
 void TakeRedirectingFronts(HaproxyImport* import) {
   const bool in_the_clear = std::ranges::any_of(import->binds, [&](const HaproxyBind& bind) {
-    return !bind.tls && bind.proxy->redirect == nullptr &&
-           import->pool.front().redirect == nullptr;
+    return !bind.tls && bind.proxy->redirect == nullptr && import->pool.front().redirect == nullptr;
   });
   if (in_the_clear || !import->draft->ServesTls()) return;
+  const std::set<const HaproxySection*> leading = import->CarriedFronts();
   for (const HaproxySection& section : import->sections) {
-    const bool leads = std::ranges::any_of(
-        import->fronts, [&](const HaproxyProxy& front) { return front.section == &section; });
-    if (section.kind() != "frontend" || leads) continue;
+    if (section.kind() != "frontend" || leading.contains(&section)) continue;
     HaproxyProxy proxy(section, kHaproxyFront);
     if (proxy.any_tls || !section.DefaultBackend().empty() || proxy.redirect == nullptr) continue;
     import->redirecting.push_back(std::move(proxy));

@@ -143,9 +143,11 @@ void TakeRate(HaproxyImport* import, const Line& rule, uint64_t limit, const std
     return import->Remark(rule, "its table has no http_req_rate(...): the period is not known");
   }
   ImportDraft& draft = *import->draft;
-  if (draft.Has("rate_limit.enabled")) {
+  if (import->rate_rule == &rule) return;  // inherited by several
+  if (import->rate_rule != nullptr) {
     return import->Remark(rule, "there is one rate limit; another was taken before");
   }
+  import->rate_rule = &rule;
   const uint64_t rate = std::max<uint64_t>((limit * 1000 + period - 1) / period, 1);
   draft.SetBool("rate_limit.enabled", true, rule.at);
   draft.SetNumber("rate_limit.requests_per_second", rate, table->at);

@@ -118,7 +118,7 @@ void HaproxyTally::Add(const std::string& what, const SourcePosition& at) {
 void HaproxyTally::Remark(ImportDraft* draft, std::string_view whose) const {
   for (const auto& [what, said] : said_) {
     if (said.times == all_) continue;
-    draft->Remark(said.at, fmt::format("\"{}\" is said of some {} only, and holds for all here",
+    draft->Remark(said.at, fmt::format("\"{}\" is given for some {} only, and holds for all here",
                                        ImportText(what), whose));
   }
 }

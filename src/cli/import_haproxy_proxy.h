@@ -36,8 +36,8 @@ struct HaproxyKeyword {
 // What is known of a line's keyword.
 HaproxyKeyword FindHaproxyKeyword(const HaproxyLine& line);
 
-// "redirect scheme https ...", with or without "http-request" before it, under no condition but that
-// the request came without TLS.
+// "redirect scheme https ...", with or without "http-request" before it, under no condition but
+// that the request came without TLS.
 bool IsHaproxyHttpsRedirect(const HaproxyLine& line);
 
 // The lines that hold in a proxy, the outermost defaults' first: without those that a later one
@@ -50,8 +50,8 @@ struct HaproxyProxy {
   std::vector<const HaproxyLine*> lines{};
   std::map<std::string_view, const HaproxyLine*> by_name{};  // of each keyword, the last line
   std::map<std::string_view, std::vector<const HaproxyLine*>> acls{};
-  bool all_tls = true, any_tls = false;     // of a front's binds
-  const HaproxyLine* redirect = nullptr;    // sends what comes without TLS to https
+  bool all_tls = true, any_tls = false;   // of a front's binds
+  const HaproxyLine* redirect = nullptr;  // sends what comes without TLS to https
 
   const HaproxyLine* Find(std::string_view name) const;
 };

@@ -1,5 +1,5 @@
-// The table of HAProxy's keywords: a row tells which side of a proxy it speaks of, and either what a
-// line becomes, or what to say of it, or that nothing is lost.
+// The table of HAProxy's keywords: a row tells which side of a proxy it speaks of, and either what
+// a line becomes, or what to say of it, or that nothing is lost.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -123,10 +123,9 @@ bool IsUsual(const Import& import, const std::string& name, const Line& line) {
     const bool tls = condition == "if{ssl_fc}" || condition == "unless!{ssl_fc}";
     const bool clear = condition == "if!{ssl_fc}" || condition == "unless{ssl_fc}";
     if (value == "http") return clear;
-    const bool all_tls =
-        import.current->section->kind() == "backend"
-            ? std::ranges::all_of(import.fronts, &HaproxyProxy::all_tls)
-            : import.current->all_tls;
+    const bool all_tls = import.current->section->kind() == "backend"
+                             ? std::ranges::all_of(import.fronts, &HaproxyProxy::all_tls)
+                             : import.current->all_tls;
     return value == "https" && (tls || (condition.empty() && all_tls));
   }
   if (!condition.empty()) return false;
@@ -242,7 +241,8 @@ constexpr Rule kRules[] = {
     {"nbproc", kAny, Threads},
     {"nbthread", kAny, Threads},
     {"option abortonclose", kBackOne},
-    {"option accept-invalid-http-request", kFrontOne, nullptr, "a malformed head is always refused"},
+    {"option accept-invalid-http-request", kFrontOne, nullptr,
+     "a malformed head is always refused"},
     {"option allbackups", kBackOne},
     {"option contstats", kFrontOne},
     {"option dontlog-normal", kFrontOne, nullptr, "every request is logged, or none"},
@@ -286,7 +286,8 @@ constexpr Rule kRules[] = {
     {"ssl-default-server-options", kAny, nullptr, kElsewhere},
     {"ssl-dh-param-file"},
     {"ssl-server-verify"},
-    {"stats", kAny, nullptr, "see the management address (admin): /dashboard, /metrics, /prometheus"},
+    {"stats", kAny, nullptr,
+     "see the management address (admin): /dashboard, /metrics, /prometheus"},
     {"stick", kBack, ImportHaproxyStick},
     {"stick-table", kOne},
     {"tcp-request connection", kAny, Deny},
@@ -299,7 +300,8 @@ constexpr Rule kRules[] = {
     {"timeout http-request", kFrontOne, ImportHaproxyTime},
     {"timeout queue", kBackOne, ImportHaproxyTime},
     {"timeout server", kBackOne, ImportHaproxyTime},
-    {"timeout tunnel", kBackOne, nullptr, "a tunnel ends by timeout.idle_ms, as an idle client does"},
+    {"timeout tunnel", kBackOne, nullptr,
+     "a tunnel ends by timeout.idle_ms, as an idle client does"},
     {"tune.ssl.default-dh-param"},
     {"ulimit-n", kAny, nullptr, "the limit of open files is the service manager's"},
     {"unique-id-format", kFrontOne, nullptr, "X-Request-ID has a form of its own"},

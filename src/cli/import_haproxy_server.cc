@@ -124,7 +124,12 @@ constexpr ServerWord kWords[] = {
     {"ws", true},
 };
 
-// Takes the words from argument `i` on. A later word replaces an earlier one, and "no-x" forgets it.
+std::string WhoseWord(const HaproxyLine& server, bool own) {
+  return own ? "server " + ImportText(server.arg(0)) : "default-server";
+}
+
+// Takes the words from argument `i` on. A later word replaces an earlier one, and "no-x" forgets
+// it.
 void TakeWords(HaproxyImport* import, const HaproxyLine& line, size_t i, HaproxyWords* words) {
   for (; i < line.size(); ++i) {
     std::string name(line.arg(i));
@@ -142,9 +147,8 @@ void TakeWords(HaproxyImport* import, const HaproxyLine& line, size_t i, Haproxy
       continue;
     }
     const bool own = line.name() != "default-server";
-    import->draft->Remark(at, fmt::format("{}: \"{}\" has no counterpart",
-                                          own ? "server " + ImportText(line.arg(0)) : line.name(),
-                                          ImportText(name)));
+    import->draft->Remark(
+        at, fmt::format("{}: \"{}\" has no counterpart", WhoseWord(line, own), ImportText(name)));
   }
 }
 
@@ -267,8 +271,9 @@ void ServerImport::Remarks() {
   for (const auto& [name, word] : words_) {
     const auto* known = std::ranges::find(kWords, std::string_view(name), &ServerWord::name);
     if (known == std::end(kWords) || known->remark.empty()) continue;
-    draft_.Remark(word.at, fmt::format("server {}: \"{}\" {}", ImportText(line_.arg(0)), name,
-                                       known->remark));
+    const bool own = word.at.line == line_.at.line;
+    draft_.Remark(word.at,
+                  fmt::format("{}: \"{}\" {}", WhoseWord(line_, own), name, known->remark));
   }
 }
 

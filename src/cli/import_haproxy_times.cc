@@ -15,10 +15,8 @@ struct TimeKey {
 };
 
 constexpr TimeKey kTimes[] = {
-    {"check", "health_check.timeout_ms", false},
-    {"connect", "timeout.connect_ms", true},
-    {"http-request", "timeout.header_ms", false},
-    {"queue", "queue.timeout_ms", false},
+    {"check", "health_check.timeout_ms", false},  {"connect", "timeout.connect_ms", true},
+    {"http-request", "timeout.header_ms", false}, {"queue", "queue.timeout_ms", false},
     {"server", "timeout.request_ms", true},
 };
 
@@ -29,15 +27,15 @@ void SetTime(HaproxyImport* import, const Line& line, std::string_view path, boo
   if (ms == 0) {
     const ConfigKey* key = FindConfigKey(path);
     ms = key->max;
-    import->Remark(line, fmt::format("is no limit: the longest that there is was taken ({}: {})",
-                                     path, ms));
+    import->Remark(
+        line, fmt::format("is no limit: the longest that there is was taken ({}: {})", path, ms));
   }
   import->draft->SetNumber(path, ms, line.at);
 }
 
 // The line `timeout kind`, where it is one: 0 counts as no line.
-const Line* TimeoutOf(const HaproxyImport& import, const HaproxyProxy& proxy,
-                      std::string_view name, uint64_t* ms) {
+const Line* TimeoutOf(const HaproxyImport& import, const HaproxyProxy& proxy, std::string_view name,
+                      uint64_t* ms) {
   const Line* line = proxy.Find(name);
   if (line == nullptr || line->size() < 2 || !import.TimeMs(*line, line->arg(1), ms)) {
     return nullptr;
@@ -57,8 +55,9 @@ void FinishIdle(HaproxyImport* import, const HaproxyProxy& front) {
   if (idle == nullptr) return SetTime(import, *client, "timeout.idle_ms", true);
   import->draft->SetNumber("timeout.idle_ms", ms, idle->at);
   if (client == nullptr || client_ms == ms) return;
-  import->Remark(*client, "is not carried over: a client within a request has the time-outs of "
-                          "one between two (timeout.idle_ms)");
+  import->Remark(*client,
+                 "is not carried over: a client within a request has the time-outs of "
+                 "one between two (timeout.idle_ms)");
 }
 
 // HAProxy lets requests wait for a full server without being asked to, for `timeout queue` or

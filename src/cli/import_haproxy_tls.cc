@@ -56,20 +56,21 @@ std::string Below(const std::string& base, std::string_view path) {
 }
 
 // A file that holds certificate and key, or a directory of such files.
-void Certificate(HaproxyImport* import, const HaproxyLine& line, std::string_view value) {
+void Certificate(HaproxyImport* import, const HaproxyLine& line, const SourcePosition& at,
+                 std::string_view value) {
   std::string path = Below(import->crt_base, value);
   std::vector<std::string> files;
   if (import->options.files_in) files = import->options.files_in(path);
   if (files.empty()) {
     if (path.ends_with('/')) return import->Remark(line, "name the files in that directory");
-    return import->draft->AddCertificate(path, "", line.at);
+    return import->draft->AddCertificate(path, "", at);
   }
   if (path.ends_with('/')) path.pop_back();
   for (const std::string& file : files) {
     const bool beside = std::ranges::any_of(
         std::initializer_list<std::string_view>{".key", ".ocsp", ".issuer", ".sctl", ".dh"},
         [&](std::string_view extension) { return file.ends_with(extension); });
-    if (!beside) import->draft->AddCertificate(fmt::format("{}/{}", path, file), "", line.at);
+    if (!beside) import->draft->AddCertificate(fmt::format("{}/{}", path, file), "", at);
   }
 }
 
@@ -80,10 +81,12 @@ void MinVersion(HaproxyImport* import, const HaproxyLine& line, std::string_view
 }
 
 // False: they are those that are offered by default.
-bool Protocols(HaproxyImport* import, const HaproxyLine& line, std::string_view protocols) {
+bool Protocols(HaproxyImport* import, const SourcePosition& at, std::string_view protocols) {
   if (protocols == "h2,http/1.1") return false;
   for (const std::string_view protocol : SplitTrimmed(protocols, ',')) {
-    import->draft->Add("tls.alpn", std::string(protocol), line.at);
+    SourcePosition own = at;
+    own.column += static_cast<uint32_t>(protocol.data() - protocols.data());
+    import->draft->Add("tls.alpn", std::string(protocol), own);
   }
   return true;
 }
@@ -102,6 +105,7 @@ bool ImportHaproxyBindTls(HaproxyImport* import, const HaproxyLine& line, size_t
   if (known == std::end(kBindWords)) return false;
   const SourcePosition at = line.ArgAt(*i);
   const std::string_view value = known->has_value ? line.arg(++*i) : std::string_view();
+  const SourcePosition value_at = line.ArgAt(*i);
   if (import == nullptr) return true;
   ImportDraft& draft = *import->draft;
   const bool is_bind = line.name() == "bind";
@@ -115,9 +119,9 @@ bool ImportHaproxyBindTls(HaproxyImport* import, const HaproxyLine& line, size_t
   } else if (!known->key.empty()) {
     draft.Set(known->key, std::string(value), at);
   } else if (word == "crt") {
-    Certificate(import, line, value);
+    Certificate(import, line, at, value);
   } else if (word == "alpn") {
-    taken = Protocols(import, line, value);
+    taken = Protocols(import, value_at, value);
   } else if (word == "ssl-min-ver") {
     MinVersion(import, line, value);
   } else if (word == "no-tlsv12" || word == "force-tlsv13") {

@@ -43,8 +43,7 @@ void LineLexer::TakeEscape() {
     word_ += c == 'n' ? '\n' : c == 'r' ? '\r' : '\t';
   } else if (c == 'x' && at_ + 2 <= line_.size()) {
     int byte = 0;
-    const auto [end, error] =
-        std::from_chars(line_.data() + at_, line_.data() + at_ + 2, byte, 16);
+    const auto [end, error] = std::from_chars(line_.data() + at_, line_.data() + at_ + 2, byte, 16);
     const bool good = error == std::errc() && end == line_.data() + at_ + 2 && byte != 0;
     if (good) at_ += 2;
     word_ += good ? std::string(1, static_cast<char>(byte)) : "\\x";
