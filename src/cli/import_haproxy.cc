@@ -17,7 +17,9 @@ using Section = HaproxySection;
 using Line = HaproxyLine;
 
 bool IsPool(const Section& s) { return s.kind() == "backend" || s.kind() == "listen"; }
-bool IsFront(const Section& s) { return s.kind() == "frontend" || s.kind() == "listen"; }
+bool IsFront(const Section& s) {
+  return (s.kind() == "frontend" || s.kind() == "listen") && !s.IsDisabled();
+}
 
 bool IsServer(const Line& line) {
   return line.name() == "server" || line.name() == "server-template";
@@ -66,7 +68,7 @@ const Section* Importer::PoolNamed(std::string_view name) const {
 
 const Section* Importer::ChooseByUse(bool http) const {
   const auto good = [&](const Section* pool) {
-    return pool != nullptr && HasServers(*pool) && (!http || pool->IsHttp());
+    return pool != nullptr && HasServers(*pool) && !pool->IsDisabled() && (!http || pool->IsHttp());
   };
   for (const Section& section : sections_) {
     if (!IsFront(section)) continue;
@@ -104,8 +106,8 @@ const Section* Importer::Choose() {
 }
 
 bool Importer::Leads(const Section& front, const Section& pool) const {
-  if (&front == &pool) return pool.kind() == "listen";
   if (!IsFront(front)) return false;
+  if (&front == &pool) return true;
   if (front.DefaultBackend() == pool.name()) return true;
   return std::ranges::any_of(front.lines, [&](const Line& line) {
     return line.name() == "use_backend" && line.arg(0) == pool.name();
@@ -206,6 +208,8 @@ void Importer::RemarkOthers(const Section& pool) {
     if (IsPool(section) && HasServers(section)) {
       draft_.Remark(section.head.at,
                     fmt::format("{} is another pool: import --pool {}", said, name));
+    } else if (section.IsDisabled()) {
+      draft_.Remark(section.head.at, fmt::format("{} is disabled, and was left out", said));
     } else if (section.kind() == "frontend") {
       draft_.Remark(section.head.at,
                     fmt::format("{} does not lead to the pool, and was left out", said));

@@ -165,7 +165,8 @@ void TakeRedirectingFronts(HaproxyImport* import) {
   if (in_the_clear || !import->draft->ServesTls()) return;
   const std::set<const HaproxySection*> leading = import->CarriedFronts();
   for (const HaproxySection& section : import->sections) {
-    if (section.kind() != "frontend" || leading.contains(&section)) continue;
+    if (section.kind() != "frontend" || section.IsDisabled() || leading.contains(&section))
+      continue;
     HaproxyProxy proxy(section, kHaproxyFront);
     if (proxy.any_tls || !section.DefaultBackend().empty() || proxy.redirect == nullptr) continue;
     import->redirecting.push_back(std::move(proxy));
@@ -192,8 +193,14 @@ void FinishProxyHeads(HaproxyImport* import) {
       continue;
     }
     import->draft->SetBool("proxy_protocol.accept", true, bind.line.at);
-    import->draft->Add("proxy_protocol.trust", "0.0.0.0/0", bind.line.at);
-    import->draft->Add("proxy_protocol.trust", "::/0", bind.line.at);
+    for (const std::string_view address : SplitTrimmed(bind.line.arg(0), ',')) {
+      if (!ReadAddress(address).unix_path.empty()) {
+        import->draft->Add("proxy_protocol.trust", "unix:", bind.line.at);
+        continue;
+      }
+      import->draft->Add("proxy_protocol.trust", "0.0.0.0/0", bind.line.at);
+      import->draft->Add("proxy_protocol.trust", "::/0", bind.line.at);
+    }
     import->Remark(bind.line,
                    "every peer is believed, as in HAProxy: name those that should be in "
                    "proxy_protocol.trust");

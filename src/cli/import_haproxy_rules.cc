@@ -209,7 +209,9 @@ constexpr Rule kRules[] = {
     {"default-server", kBack, DefaultServer},
     {"default_backend", kFrontOne},
     {"description", kOne},
+    {"enabled", kOne},
     {"errorfile", kAny, nullptr, "error pages are UltraBalancer's own"},
+    {"disabled", kOne, nullptr, "is not carried over: it serves"},
     {"dispatch", kBack, Dispatch},
     {"external-check", kBack},
     {"fullconn", kBackOne, nullptr, "limits are fixed (max_connections of a backend)"},
@@ -326,6 +328,12 @@ std::string_view SlotOf(std::string_view name) {
   return name;
 }
 
+// Whether it may stand in the global section.
+bool IsGlobal(const Rule& rule) {
+  if (rule.name == "log" || rule.name == "maxconn") return true;
+  return rule.kind.sides == kHaproxyBoth && rule.name.find(' ') == std::string_view::npos;
+}
+
 // Null: it is not known.
 const Rule* FindRule(const Line& line) {
   const std::string two = fmt::format("{} {}", line.name(), line.arg(0));
@@ -355,7 +363,9 @@ HaproxyKeyword FindHaproxyKeyword(const HaproxyLine& line) {
 void ImportHaproxyLine(HaproxyImport* import, const HaproxyLine& line) {
   if (line.name() == "no" || line.name() == "default") return;  // takes back what is inherited
   const Rule* rule = FindRule(line);
-  if (rule == nullptr) return import->Remark(line, "has no counterpart");
+  if (rule == nullptr || (import->current == nullptr && !IsGlobal(*rule))) {
+    return import->Remark(line, "has no counterpart");
+  }
   if (rule->take == nullptr) {
     if (!rule->remark.empty()) import->Remark(line, rule->remark);
     return;

@@ -133,6 +133,16 @@ const HaproxyLine* HaproxySection::Find(std::string_view keyword) const {
   return nullptr;
 }
 
+bool HaproxySection::IsDisabled() const {
+  for (const HaproxySection* from = this; from != nullptr; from = from->defaults) {
+    for (auto line = from->lines.rbegin(); line != from->lines.rend(); ++line) {
+      if (line->name() == "disabled" || line->name() == "enabled")
+        return line->name() == "disabled";
+    }
+  }
+  return false;
+}
+
 bool HaproxySection::IsHttp() const {
   const HaproxyLine* mode = Find("mode");
   return mode != nullptr && mode->arg(0) == "http";

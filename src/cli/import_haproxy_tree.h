@@ -39,6 +39,8 @@ struct HaproxySection {
   // The line of this keyword that holds: the section's last one, else one that it inherits. Null:
   // there is none.
   const HaproxyLine* Find(std::string_view keyword) const;
+  // Whether `disabled` holds in it: it neither listens nor serves.
+  bool IsDisabled() const;
   // Whether it is a proxy of HTTP; TCP is HAProxy's default.
   bool IsHttp() const;
   // Where a front sends what no rule sends elsewhere; empty: nowhere.

@@ -17,7 +17,10 @@ TEST(ImportHaproxyScope, ProxyHeadsAreForAllListenersOrLeftOut) {
        {"# f:3: \"bind :81 accept-proxy\" other listeners have no accept-proxy", "0.0.0.0:81"},
        {"proxy_protocol:", "every peer is believed"}},
       {front + " default_backend app\n" + kPool,
-       {"accept: true", "# f:3: \"bind :81 accept-proxy\" every peer is believed"}},
+       {"accept: true", "trust: [\"0.0.0.0/0\", \"::/0\"]",
+        "# f:3: \"bind :81 accept-proxy\" every peer is believed"}},
+      {"frontend web\n mode http\n bind /run/s accept-proxy\n default_backend app\n" + kPool,
+       {"accept: true", "trust: [\"unix:\"]"}},
   });
 }
 
@@ -183,6 +186,29 @@ TEST(ImportHaproxyScope, APoolOfHttpIsChosenBeforeOneOfTcp) {
        {"the backend \"app\"", "# f:1: listen mysql is another pool"}},
       {mysql, {"# f:1: listen mysql has no `mode`, which is TCP: connections are read as HTTP"}},
       {"defaults\n mode tcp\n" + mysql, {"# f:2: \"mode tcp\" only HTTP is balanced"}},
+  });
+}
+
+TEST(ImportHaproxyScope, TheGlobalSectionIsNoProxy) {
+  ExpectHaproxy({
+      {"global\n maxconn 9\n bind :81\n server x 1.1.1.9:80\n http-request set-header "
+       "X-Forwarded-Proto https\n"
+       "frontend web\n mode http\n bind :80\n default_backend app\n" +
+           kPool,
+       {"listen_port: 80", "max_connections: 9", "# f:3: \"bind :81\" has no counterpart"},
+       {"host: \"1.1.1.9\""}},
+  });
+}
+
+TEST(ImportHaproxyScope, WhatIsDisabledDoesNotListen) {
+  const std::string off = "frontend off\n mode http\n bind :81\n default_backend app\n";
+  const std::string web = "frontend web\n mode http\n bind :80\n default_backend app\n";
+  ExpectHaproxy({
+      {off + " disabled\n" + web + kPool,
+       {"listen_port: 80", "# f:1: frontend off is disabled, and was left out"}},
+      {"defaults\n disabled\n" + off + " enabled\n" + kPool + " enabled\n", {"listen_port: 81"}},
+      {"listen x\n mode http\n bind :82\n disabled\n server a 1.1.1.1:82\n" + web + kPool,
+       {"listen_port: 80", "the backend \"app\""}},
   });
 }
 
