@@ -328,6 +328,12 @@ std::string_view SlotOf(std::string_view name) {
   return name;
 }
 
+// Whether a frontend's setting has a value that can be taken.
+bool IsTaken(const Line& line) {
+  const std::string& value = line.words.back();
+  return line.name() != "mode" && value != "0" && value.find('$') == std::string::npos;
+}
+
 // Whether it may stand in the global section.
 bool IsGlobal(const Rule& rule) {
   if (rule.name == "log" || rule.name == "maxconn") return true;
@@ -377,7 +383,7 @@ void ImportHaproxyLine(HaproxyImport* import, const HaproxyLine& line) {
                                 fmt::format("\"{}\" needs a value", ImportText(line.Text())));
   }
   if (import->ReadsFront() && rule->kind.repeat == HaproxyRepeat::kReplaces &&
-      (rule->kind.sides & kHaproxyFront) != 0 && line.name() != "mode") {
+      (rule->kind.sides & kHaproxyFront) != 0 && IsTaken(line)) {
     import->said_of_fronts.Add(std::string(rule->name), line.at);
   }
   rule->take(*import, line);

@@ -109,6 +109,11 @@ TEST(ImportHaproxyScope, WhatOneFrontendSaysHoldsForAll) {
            other + kPool,
        {"header_ms: 5000", "# f:4: \"timeout http-request\" is given for some frontends only",
         "# f:5: \"option httpclose\" is given for some frontends only"}},
+      {"frontend a\n mode http\n bind :80\n timeout http-request 0\n maxconn 0\n"
+       " default_backend app\n" +
+           other + kPool,
+       {},
+       {"some frontends", "header_ms", "max_connections"}},
       {"defaults\n mode http\n timeout http-request 5s\nfrontend a\n bind :80\n"
        " default_backend app\n" +
            other + kPool,
