@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "cli/import_refused.h"
 #include "core/config_bind.h"
 #include "core/config_keys.h"
 #include "core/config_load.h"
@@ -19,30 +20,6 @@ namespace {
 
 std::string LineOf(const SourcePosition& at) {
   return at.line == 0 ? at.ToString() : fmt::format("{}:{}", *at.source, at.line);
-}
-
-using Places = std::set<std::string>;  // as SourcePosition::ToString writes them
-
-bool AnyAt(const ConfigNode& node, const Places& places) {
-  if (node.IsScalar()) return places.contains(node.position.ToString());
-  for (const ConfigEntry& entry : node.entries) {
-    if (AnyAt(entry.value, places)) return true;
-  }
-  return std::ranges::any_of(node.items, [&](const ConfigNode& n) { return AnyAt(n, places); });
-}
-
-// Takes out what came from `places`: values, and the items of lists that hold such a value.
-bool RemoveAt(ConfigNode* node, const Places& places) {
-  bool removed =
-      std::erase_if(node->items, [&](const ConfigNode& item) { return AnyAt(item, places); }) > 0;
-  removed |= std::erase_if(node->entries, [&](const ConfigEntry& entry) {
-               return entry.value.IsScalar() && AnyAt(entry.value, places);
-             }) > 0;
-  for (ConfigEntry& entry : node->entries) removed |= RemoveAt(&entry.value, places);
-  std::erase_if(node->entries, [](const ConfigEntry& entry) {
-    return !entry.value.IsScalar() && entry.value.items.empty() && entry.value.entries.empty();
-  });
-  return removed;
 }
 
 // Values that are not UTF-8, which no configuration may hold.
@@ -94,8 +71,8 @@ void ImportDraft::SetNumber(std::string_view path, uint64_t value, const SourceP
 
 void ImportDraft::Add(std::string_view path, std::string item, const SourcePosition& at) {
   if (!Has(path)) root_.SetPath(path, ConfigNode::Sequence(at));
+  if (!added_[std::string(path)].insert(item).second) return;
   auto* list = const_cast<ConfigNode*>(root_.FindPath(path));
-  if (std::ranges::any_of(list->items, [&](const ConfigNode& n) { return n.text == item; })) return;
   list->items.push_back(ConfigNode::Scalar(std::move(item), at, true));
 }
 
@@ -170,6 +147,7 @@ size_t ImportDraft::backends() const {
 }
 
 void ImportDraft::Remove(std::string_view path) {
+  std::erase_if(added_, [&](const auto& list) { return list.first.starts_with(path); });
   const size_t dot = path.rfind('.');
   auto* section = dot == std::string_view::npos
                       ? &root_
@@ -196,12 +174,23 @@ std::vector<std::string> ImportDraft::FaultLines() {
 
 // Takes out the values that the binder complains of. False: it complains of none of them.
 bool ImportDraft::DropRefused(const ConfigProblems& problems) {
-  Places places;
   for (const ConfigProblem& problem : problems) {
-    places.insert(problem.position.ToString());
     Remark(problem.position, ImportText(problem.text, 200));
   }
-  return RemoveAt(&root_, places);
+  const bool dropped = RemoveRefused(&root_, problems);
+  LeaveAPrimary();
+  return dropped;
+}
+
+void ImportDraft::LeaveAPrimary() {
+  ConfigNode* list = root_.Find("backends");
+  if (list == nullptr) return;
+  const auto is_backup = [](const ConfigNode& node) { return node.Find("backup") != nullptr; };
+  if (!std::ranges::all_of(list->items, is_backup)) return;
+  for (ConfigNode& backend : list->items) {
+    Remark(backend.position, "the server is no backup here: no other one is carried over");
+    backend.Remove("backup");
+  }
 }
 
 void ImportDraft::FinishTls() {
@@ -225,14 +214,14 @@ void ImportDraft::AddIpv4Listeners() {
   constexpr std::string_view kAnyIpv6 = "[::]:", kAnyIpv4 = "0.0.0.0:";
   const auto place = [](std::string_view item) { return item.substr(0, item.find(' ')); };
   const std::vector<ConfigNode> items = list->items;
+  std::set<std::string, std::less<>> places;
+  for (const ConfigNode& item : items) places.emplace(place(item.text));
   for (const ConfigNode& item : items) {
     if (!item.text.starts_with(kAnyIpv6)) continue;
     const std::string rest = item.text.substr(kAnyIpv6.size());  // "443 tls"
     if (!both_families_.contains(place(rest))) continue;
     const std::string ipv4 = std::string(kAnyIpv4) + rest;
-    const bool there = std::ranges::any_of(
-        items, [&](const ConfigNode& other) { return place(other.text) == place(ipv4); });
-    if (!there) Add("listen", ipv4, item.position);
+    if (!places.contains(place(ipv4))) Add("listen", ipv4, item.position);
   }
 }
 
@@ -251,6 +240,10 @@ std::string ImportDraft::Finish(const std::string& head) {
   if (!bound.problems.empty()) {
     for (const ConfigProblem& problem : bound.problems) Fault(problem.position, problem.text);
     return {};
+  }
+  if (!Has("listen")) {
+    Remark(root_.position,
+           "requests are taken at port 8080, the default: no address for clients was carried over");
   }
   std::string out = head + "\n";
   out += PrintConfig(bound.config, {.sources = &root_, .only_given = true});

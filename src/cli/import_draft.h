@@ -92,6 +92,8 @@ class ImportDraft {
 
  private:
   bool DropRefused(const ConfigProblems& problems);
+  // A backup needs somebody to stand in for.
+  void LeaveAPrimary();
   // What is left of TLS in the end.
   void FinishTls();
   void AddIpv4Listeners();
@@ -99,7 +101,8 @@ class ImportDraft {
   ConfigNode root_;
   ConfigProblems remarks_;
   ConfigProblems faults_;
-  std::map<std::string, SourcePosition> addresses_;  // of the backends
+  std::map<std::string, SourcePosition> addresses_;                 // of the backends
+  std::map<std::string, std::set<std::string>, std::less<>> added_;  // the items of each list
   std::vector<std::pair<std::string, SourcePosition>> tls_listeners_;
   std::set<std::string, std::less<>> both_families_;  // ports
   std::set<std::string> said_;                        // the remarks, each once
