@@ -3,57 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <utility>
 
+#include "cli/import_nginx_scope.h"
 #include "core/config_text.h"
 
 namespace ub {
 namespace {
 
 using Directive = NginxDirective;
-
-// One proxy_pass or grpc_pass: in which blocks it stands, and where it leads.
-struct ProxyUse {
-  const Directive* server = nullptr;
-  std::vector<const Directive*> locations;  // from the outermost on
-  const Directive* pass = nullptr;
-  std::string scheme, target, uri;  // "http", "app" or "10.0.0.1:80" or "unix:/path", "/" or ""
-  bool grpc = false;
-
-  bool IsWhole() const { return locations.size() == 1 && locations[0]->words.back() == "/"; }
-};
-
-// The words of a location behind its name: "/api", "= /x", "~ \.php$".
-std::string PathOf(const Directive& location) {
-  const std::string text = location.Text();
-  return ImportText(text.substr(std::min(text.size(), location.name().size() + 1)));
-}
-
-ProxyUse UseOf(const Directive& pass) {
-  ProxyUse use;
-  use.pass = &pass;
-  std::string_view rest = pass.size() > 0 ? std::string_view(pass.arg(0)) : std::string_view();
-  use.grpc = pass.name() == "grpc_pass";
-  const size_t scheme = rest.find("://");
-  if (scheme == std::string_view::npos && !use.grpc) return use;
-  if (scheme != std::string_view::npos) {
-    use.scheme = ToLowerAscii(rest.substr(0, scheme));
-    rest.remove_prefix(scheme + 3);
-  }
-  if (use.grpc) use.scheme = use.scheme == "grpcs" ? "https" : "http";
-  if (rest.starts_with("unix:")) {
-    const size_t colon = std::min(rest.find(':', 5), rest.size());
-    use.target = std::string(rest.substr(0, colon));
-    use.uri = std::string(rest.substr(std::min(colon + 1, rest.size())));
-    return use;
-  }
-  const size_t slash = std::min(rest.find('/'), rest.size());
-  use.target = std::string(rest.substr(0, slash));
-  use.uri = std::string(rest.substr(slash));
-  return use;
-}
 
 class Importer {
  public:
@@ -62,65 +21,70 @@ class Importer {
   std::string Run();
 
  private:
-  void Collect(const std::vector<Directive>& block);
+  void Collect(const std::vector<Directive>& block, bool http);
   void CollectUses(const Directive& server, const Directive& block,
                    std::vector<const Directive*>* locations);
+  void NormalizeTargets();
   const Directive* UpstreamNamed(const std::string& name) const;
   // The pool's name; empty: there is none, which is a fault.
   std::string Choose();
+  std::string ChooseNamed(const std::string& wanted);
   std::string ChooseByUse() const;
   void ImportPool(const std::string& pool);
-  void ImportUse(const ProxyUse& use);
-  void ImportServer(const Directive& server);
-  void ImportListeners(const Directive& server);
-  void ImportCertificates();
+  void TakeUses(const std::string& pool);
+  void TakeUse(const NginxUse& use);
+  const NginxUse* Preferred(const NginxUse* use) const;
+  void ImportSettings();
+  void ImportServers();
   void ImportRedirects();
-  void ImportBlock(const std::vector<Directive>& block);
+  void RemarkRedirect(const NginxUse& redirect);
   void RemarkOthers(const std::string& pool);
-  void RemarkLocations(const Directive& server);
+  void RemarkServer(const Directive& server);
   void RemarkLocation(const Directive& location);
-  void TrustPeers();
   void Defaults();
-  bool InPool(const Directive* server) const {
-    return std::ranges::find(servers_, server) != servers_.end();
-  }
+  bool InPool(const Directive* server) const { return in_pool_.contains(server); }
 
   NginxImport import_;
   ImportDraft& draft_;
   const std::vector<Directive>& tree_;
-  std::vector<const Directive*> outer_;      // directives of the top level, events and http
+  NginxOuter outer_{{}, {}};                 // http; the top level and events
   std::vector<const Directive*> upstreams_;  // in order
+  std::map<std::string, const Directive*> upstreams_by_name_;
   std::vector<const Directive*> all_servers_;
-  std::vector<ProxyUse> uses_;
+  std::vector<const Directive*> lone_locations_;  // of a file that a server includes
+  std::vector<NginxUse> uses_;
+  std::set<const Directive*> proxying_;    // locations that proxy, or have one in them that does
+  std::vector<const NginxUse*> to_pool_;   // those of the uses that lead to the pool
   std::vector<const Directive*> servers_;  // that proxy to the pool
+  std::set<const Directive*> in_pool_;     // those, and those that only redirect to them
+  const NginxUse* whole_ = nullptr;        // that whose settings hold for all
   const Directive* https_ = nullptr;       // a proxy_pass to the pool with TLS, and one without
   const Directive* clear_ = nullptr;
-  bool proxied_ = false;
 };
 
-void Importer::Collect(const std::vector<Directive>& block) {
+void Importer::Collect(const std::vector<Directive>& block, bool http) {
   for (const Directive& directive : block) {
     const std::string& name = directive.name();
     CollectNginxZone(&import_, directive);
     if ((name == "http" || name == "events") && directive.is_block) {
-      Collect(directive.block);
+      Collect(directive.block, name == "http");
     } else if (name == "upstream" && directive.is_block && directive.size() == 1) {
       upstreams_.push_back(&directive);
+      upstreams_by_name_.emplace(directive.arg(0), &directive);
     } else if (name == "server" && directive.is_block) {
       all_servers_.push_back(&directive);
       CollectNginxListens(&import_, directive);
       std::vector<const Directive*> locations;
       CollectUses(directive, directive, &locations);
     } else if (name == "location" && directive.is_block) {
-      // A file that is included into a server.
       std::vector<const Directive*> locations{&directive};
-      const size_t before = uses_.size();
+      lone_locations_.push_back(&directive);
       CollectUses(directive, directive, &locations);
-      if (uses_.size() == before) RemarkLocation(directive);
     } else if (name == "stream" || name == "mail") {
       import_.Remark({directive.at, {name}, true, {}}, "has no counterpart: only HTTP is balanced");
     } else if (name != "load_module") {
-      outer_.push_back(&directive);
+      if (name == "http2" && directive.size() > 0) import_.http2 = directive.arg(0) == "on";
+      outer_[http ? 0 : 1].push_back(&directive);
     }
   }
 }
@@ -129,13 +93,14 @@ void Importer::CollectUses(const Directive& server, const Directive& block,
                            std::vector<const Directive*>* locations) {
   for (const Directive& directive : block.block) {
     if (NginxRuleName(directive) == "proxy_pass") {
-      ProxyUse use = UseOf(directive);
-      if (use.target.empty() || use.target.find('$') != std::string::npos) {
+      NginxUse use = NginxUseOf(directive);
+      if (use.target.empty()) {
         import_.Remark(directive, "is not followed: it has no fixed address");
         continue;
       }
       use.server = &server;
       use.locations = *locations;
+      proxying_.insert(locations->begin(), locations->end());
       uses_.push_back(std::move(use));
     } else if (directive.name() == "location" && directive.is_block) {
       locations->push_back(&directive);
@@ -145,158 +110,198 @@ void Importer::CollectUses(const Directive& server, const Directive& block,
   }
 }
 
+// An address is one with its port: "https://a" is another one than "http://a".
+void Importer::NormalizeTargets() {
+  for (NginxUse& use : uses_) {
+    if (use.target.starts_with("unix:") || UpstreamNamed(use.target) != nullptr) continue;
+    const size_t colon = use.target.rfind(':');
+    const bool has_port =
+        colon != std::string::npos && use.target.find(']', colon) == std::string::npos;
+    if (has_port && use.target.substr(colon) == ":80") use.target.resize(colon);
+    if (!has_port && use.scheme == "https") use.target += ":443";
+  }
+}
+
 const Directive* Importer::UpstreamNamed(const std::string& name) const {
-  const auto found = std::ranges::find_if(
-      upstreams_, [&](const Directive* upstream) { return upstream->arg(0) == name; });
-  return found == upstreams_.end() ? nullptr : *found;
+  const auto found = upstreams_by_name_.find(name);
+  return found == upstreams_by_name_.end() ? nullptr : found->second;
 }
 
 // Where `location /` of the first server that has one leads; else the first proxy_pass.
 std::string Importer::ChooseByUse() const {
-  const auto whole = std::ranges::find_if(uses_, [](const ProxyUse& use) { return use.IsWhole(); });
+  const auto whole = std::ranges::find_if(uses_, &NginxUse::IsWhole);
   if (whole != uses_.end()) return whole->target;
   return uses_.empty() ? "" : uses_[0].target;
 }
 
-std::string Importer::Choose() {
-  const SourcePosition file = MakePosition(import_.options.name);
-  const std::string& wanted = import_.options.pool;
-  if (!wanted.empty()) {
-    const bool used = std::ranges::any_of(uses_, [&](const auto& u) { return u.target == wanted; });
-    if (used || UpstreamNamed(wanted) != nullptr) return wanted;
-    std::set<std::string> names;
-    for (const Directive* upstream : upstreams_) names.insert(ImportText(upstream->arg(0)));
-    for (const ProxyUse& use : uses_) names.insert(ImportText(use.target));
-    draft_.Fault(file, fmt::format("there is no upstream \"{}\" (there are: {})",
-                                   ImportText(wanted), fmt::join(names, ", ")));
-    return {};
+std::string Importer::ChooseNamed(const std::string& wanted) {
+  for (const std::string& name : {wanted, wanted + ":443"}) {
+    const bool used = std::ranges::any_of(uses_, [&](const auto& u) { return u.target == name; });
+    if (used || UpstreamNamed(name) != nullptr) return name;
   }
+  std::set<std::string> names;
+  for (const Directive* upstream : upstreams_) names.insert(ImportText(upstream->arg(0)));
+  for (const NginxUse& use : uses_) names.insert(ImportText(use.target));
+  draft_.Fault(MakePosition(import_.options.name),
+               fmt::format("there is no upstream \"{}\" (there are: {})", ImportText(wanted),
+                           fmt::join(names, ", ")));
+  return {};
+}
+
+std::string Importer::Choose() {
+  if (!import_.options.pool.empty()) return ChooseNamed(import_.options.pool);
   if (const std::string chosen = ChooseByUse(); !chosen.empty()) return chosen;
   if (!upstreams_.empty()) return upstreams_[0]->arg(0);
-  draft_.Fault(file, "there is nothing to carry over: no upstream and no proxy_pass to an address");
+  draft_.Fault(MakePosition(import_.options.name),
+               "there is nothing to carry over: no upstream and no proxy_pass to an address");
   return {};
 }
 
 void Importer::ImportPool(const std::string& pool) {
   if (const Directive* upstream = UpstreamNamed(pool)) {
     ImportNginxUpstream(&import_, *upstream);
-    return;
-  }
-  // An address of its own is an upstream of one server.
-  for (const ProxyUse& use : uses_) {
-    if (use.target != pool) continue;
-    Directive upstream{use.pass->at, {"upstream", pool}, true, {}};
-    const bool https = use.scheme == "https" && pool.find(':') == std::string::npos;
-    upstream.block.push_back({use.pass->at, {"server", https ? pool + ":443" : pool}, false, {}});
-    ImportNginxUpstream(&import_, upstream);
-    return;
+  } else if (!to_pool_.empty()) {  // an address of its own is an upstream of one server
+    const SourcePosition& at = to_pool_[0]->pass->at;
+    Directive one{at, {"upstream", pool}, true, {}};
+    one.block.push_back({at, {"server", pool}, false, {}});
+    ImportNginxUpstream(&import_, one);
   }
 }
 
-void Importer::ImportUse(const ProxyUse& use) {
-  proxied_ = true;
-  if (use.scheme == "https") {
-    if (https_ == nullptr) https_ = use.pass;
-  } else if (clear_ == nullptr) {
-    clear_ = use.pass;
+void Importer::TakeUse(const NginxUse& use) {
+  if (import_.grpc && !use.grpc) {
+    import_.Remark(*use.pass, "a backend has one protocol: here HTTP/2");
   }
-  const bool same = use.uri.empty() || (use.uri == "/" && use.IsWhole());
-  if (!same)
+  const Directive*& pass = use.scheme == "https" ? https_ : clear_;
+  if (pass == nullptr) pass = use.pass;
+  if (use.ChangesPaths()) {
     import_.Remark(*use.pass, "paths are not changed: requests keep the one they came with");
-  for (size_t i = use.locations.size(); i-- > 0;) {
-    draft_.set_quiet(i + 1 != use.locations.size());
-    ImportBlock(use.locations[i]->block);
-  }
-  draft_.set_quiet(false);
-}
-
-void Importer::ImportBlock(const std::vector<Directive>& block) {
-  for (const Directive& directive : block) {
-    const std::string& name = directive.name();
-    if (name == "location" || name == "listen" || name == "server" || name == "upstream") continue;
-    ImportNginxDirective(&import_, directive);
   }
 }
 
-void Importer::ImportListeners(const Directive& server) {
-  const Directive* ssl = server.Find("ssl");
-  const bool tls = ssl != nullptr && ssl->size() > 0 && ssl->arg(0) == "on";
-  bool listens = false;
-  for (const Directive& directive : server.block) {
-    if (directive.name() != "listen") continue;
-    ImportNginxListen(&import_, directive, tls);
-    listens = true;
+// The uses that lead to the pool, and the one among them whose settings hold for all.
+void Importer::TakeUses(const std::string& pool) {
+  for (const NginxUse& use : uses_) {
+    if (use.target != pool) continue;
+    to_pool_.push_back(&use);
+    import_.grpc |= use.grpc;
+    if (in_pool_.insert(use.server).second) servers_.push_back(use.server);
   }
-  if (!listens && server.name() == "server")
-    ImportNginxListen(&import_, {server.at, {"listen", "80"}, false, {}}, tls);
+  for (const NginxUse* use : to_pool_) TakeUse(*use);
+  const auto whole = std::ranges::find_if(to_pool_, [](const NginxUse* u) { return u->IsWhole(); });
+  if (!to_pool_.empty()) whole_ = Preferred(whole == to_pool_.end() ? to_pool_[0] : *whole);
 }
 
-// The first certificate is for clients that ask for no known name: that of a default_server, where
-// there is one.
-void Importer::ImportCertificates() {
-  for (const bool preferred : {true, false}) {
-    for (const Directive* server : servers_) {
-      const bool is_default =
-          std::ranges::any_of(server->block, [](const Directive& directive) {
-            return directive.name() == "listen" &&
-                   std::ranges::find(directive.words, "default_server") != directive.words.end();
-          });
-      if (is_default == preferred) ImportNginxCertificates(&import_, *server, outer_);
-    }
+// The same of the default server at the same address, where one says that it is.
+const NginxUse* Importer::Preferred(const NginxUse* use) const {
+  const Directive* preferred = NginxDefaultBeside(import_, *use->server);
+  const auto found = std::ranges::find_if(to_pool_, [&](const NginxUse* other) {
+    return other->server == preferred && other->IsWhole() == use->IsWhole();
+  });
+  return found == to_pool_.end() ? use : *found;
+}
+
+void Importer::ImportSettings() {
+  std::vector<const NginxUse*> secure;
+  std::set<const Directive*> speak_tls;
+  for (const Directive* server : servers_) {
+    if (NginxServesTls(import_, *server)) speak_tls.insert(server);
   }
+  for (const NginxUse* use : to_pool_) {
+    if (speak_tls.contains(use->server)) secure.push_back(use);
+  }
+  NginxScope general(&import_, outer_,
+                     secure.empty() ? NginxPart::kGeneralAlone : NginxPart::kGeneral);
+  general.Take(whole_);
+  for (const NginxUse* use : to_pool_) general.RemarkOther(*use);
+  const bool sets_host = whole_ != nullptr && general.SetsHost(*whole_);
+  for (const NginxUse* use : to_pool_) {
+    if (general.SetsHost(*use) || (!sets_host && use != whole_)) continue;
+    draft_.Remark(use == whole_ ? MakePosition(import_.options.name) : use->pass->at,
+                  "without proxy_set_header Host, nginx sends the name in proxy_pass; the client's "
+                  "Host is sent here");
+  }
+  if (secure.empty()) return;
+  const auto first = std::ranges::find_if(secure, [](const NginxUse* u) { return u->IsWhole(); });
+  const NginxUse* tls = first == secure.end() ? secure[0] : *first;
+  NginxScope scope(&import_, outer_, NginxPart::kTls);
+  scope.Take(speak_tls.contains(whole_->server) ? whole_ : Preferred(tls));
+  for (const NginxUse* use : secure) scope.RemarkOther(*use);
+}
+
+void Importer::ImportServers() {
+  std::vector<const Directive*> secure;
+  for (const Directive* server : servers_) {
+    ImportNginxListeners(&import_, *server);
+    RemarkServer(*server);
+    if (NginxServesTls(import_, *server)) secure.push_back(server);
+  }
+  for (const Directive* location : lone_locations_) {
+    if (!proxying_.contains(location)) RemarkLocation(*location);
+  }
+  ImportNginxCertificates(&import_, secure, outer_);
 }
 
 // A server that only redirects to https is tls.redirect_http, unless there are requests without TLS
 // that are to be balanced.
 void Importer::ImportRedirects() {
   if (!draft_.ServesTls() || draft_.Has("listen")) return;
-  std::vector<const Directive*> redirects;
+  NginxScope scope(&import_, outer_, NginxPart::kGeneral);
+  scope.Compare(whole_);
   for (const Directive* server : all_servers_) {
-    if (!InPool(server) && NginxRedirectsToHttps(*server)) redirects.push_back(server);
-  }
-  for (const Directive* server : redirects) {
-    ImportListeners(*server);
+    if (InPool(server)) continue;
+    const std::optional<NginxUse> redirect = NginxRedirect(*server);
+    if (!redirect) continue;
+    ImportNginxListeners(&import_, *server);
     draft_.SetBool("tls.redirect_http", true, server->at);
-    servers_.push_back(server);
+    in_pool_.insert(server);
+    RemarkRedirect(*redirect);
+    scope.RemarkRedirect(*redirect);
   }
 }
 
-void Importer::ImportServer(const Directive& server) {
-  ImportListeners(server);
-  RemarkLocations(server);
-  if (server.name() == "server") ImportBlock(server.block);
+void Importer::RemarkRedirect(const NginxUse& redirect) {
+  if (!NginxRedirectsToItself(redirect)) {
+    import_.Remark(*redirect.pass, "clients are sent to the name that they asked for");
+  }
+  for (const Directive& directive : redirect.server->block) {
+    if (directive.name() != "location") continue;
+    if (!redirect.locations.empty() && redirect.locations[0] == &directive) continue;
+    draft_.Remark(directive.at, fmt::format("location {}: paths are not told apart, its requests "
+                                            "are redirected too",
+                                            NginxPathOf(directive)));
+  }
 }
 
-// A location that does not proxy.
+// A location that does not proxy, or those in one that does.
 void Importer::RemarkLocation(const Directive& location) {
+  if (location.name() != "location" || location.size() == 0) return;
+  if (proxying_.contains(&location)) {
+    for (const Directive& inner : location.block) RemarkLocation(inner);
+    return;
+  }
   draft_.Remark(location.at,
                 fmt::format("location {}: paths are not told apart, its requests go to the "
                             "backends too",
-                            PathOf(location)));
+                            NginxPathOf(location)));
 }
 
 // What the other locations of a server that is carried over did.
-void Importer::RemarkLocations(const Directive& server) {
-  bool whole = server.name() != "server";
-  for (const Directive& location : server.block) {
-    if (NginxRuleName(location) == "proxy_pass") whole = true;
-    if (location.name() != "location" || location.size() == 0) continue;
-    whole = whole || location.words.back() == "/";
-    const bool proxies = std::ranges::any_of(uses_, [&](const ProxyUse& use) {
-      return !use.locations.empty() && use.locations[0] == &location;
-    });
-    if (!proxies) RemarkLocation(location);
-  }
-  if (!whole) {
-    draft_.Remark(server.at, "requests outside of its locations are proxied here too");
-  }
+void Importer::RemarkServer(const Directive& server) {
+  for (const Directive& directive : server.block) RemarkLocation(directive);
+  const bool whole =
+      server.name() != "server" || std::ranges::any_of(server.block, [](const Directive& d) {
+        return NginxRuleName(d) == "proxy_pass" || (d.name() == "location" && NginxIsWhole(d));
+      });
+  if (!whole) draft_.Remark(server.at, "requests outside of its locations are proxied here too");
 }
 
 void Importer::RemarkOthers(const std::string& pool) {
-  for (const ProxyUse& use : uses_) {
-    if (use.target == pool || !InPool(use.server)) continue;
+  const std::set<const Directive*> proxy(servers_.begin(), servers_.end());
+  for (const NginxUse& use : uses_) {
+    if (use.target == pool || !proxy.contains(use.server)) continue;
     const std::string where =
-        use.locations.empty() ? "" : "location " + PathOf(*use.locations.back()) + ": ";
+        use.locations.empty() ? "" : "location " + NginxPathOf(*use.locations.back()) + ": ";
     draft_.Remark(use.pass->at,
                   fmt::format("{}another pool, \"{}\" (an instance has one; paths are not told "
                               "apart: its requests go to \"{}\" too)",
@@ -314,72 +319,33 @@ void Importer::RemarkOthers(const std::string& pool) {
   }
 }
 
-// Whom to believe: nginx names the peers once, and the header tells what for.
-void Importer::TrustPeers() {
-  const bool by_proxy_protocol = ToLowerAscii(import_.real_ip_header) == "proxy_protocol";
-  if (import_.accepts_proxy) {
-    draft_.SetBool("proxy_protocol.accept", true, import_.accepts_at);
-    std::vector<std::string> trust = import_.real_ip_from;
-    if (!by_proxy_protocol || trust.empty()) {
-      trust = {"0.0.0.0/0", "::/0"};
-      draft_.Remark(import_.accepts_at,
-                    "proxy_protocol: every peer is believed, as in nginx: name those "
-                    "that should be in proxy_protocol.trust");
-    }
-    for (const std::string& peer : trust)
-      draft_.Add("proxy_protocol.trust", peer, import_.accepts_at);
-  }
-  if (import_.real_ip_from.empty() || by_proxy_protocol) return;
-  if (ToLowerAscii(import_.real_ip_header) != "x-forwarded-for") {
-    draft_.Remark(import_.real_ip_at,
-                  fmt::format("real_ip_header {}: trusted peers are believed by X-Forwarded-For",
-                              ImportText(import_.real_ip_header)));
-  }
-  for (const std::string& peer : import_.real_ip_from) {
-    draft_.Add("forwarded.trust", peer, import_.real_ip_at);
-  }
-}
-
 // Where nginx's own default lets more pass than ours does, or less, it is carried over.
 void Importer::Defaults() {
+  if (whole_ == nullptr) return;
   const SourcePosition at = MakePosition("nginx's default");
   draft_.set_quiet(true);
-  if (proxied_) {
-    draft_.SetNumber("timeout.request_ms", 60'000, at);
-    draft_.SetNumber("limits.body_bytes", 1024 * 1024, at);
-  }
+  draft_.SetNumber("timeout.request_ms", 60'000, at);
+  draft_.SetNumber("limits.body_bytes", 1024 * 1024, at);
   draft_.set_quiet(false);
-  if (proxied_ && !import_.host_given) {
-    draft_.Remark(MakePosition(import_.options.name),
-                  "without proxy_set_header Host, nginx sends the name in proxy_pass; the client's "
-                  "Host is sent here");
-  }
 }
 
 std::string Importer::Run() {
-  Collect(tree_);
+  Collect(tree_, false);
+  if (draft_.faulty()) return {};
+  NormalizeTargets();
   const std::string pool = Choose();
   if (pool.empty()) return {};
-  for (const ProxyUse& use : uses_) import_.grpc |= use.target == pool && use.grpc;
+  TakeUses(pool);
   ImportPool(pool);
-  for (const ProxyUse& use : uses_) {
-    if (use.target != pool) continue;
-    if (import_.grpc && !use.grpc) import_.Remark(*use.pass, "a backend has one protocol: here HTTP/2");
-    ImportUse(use);
-    if (!InPool(use.server)) servers_.push_back(use.server);
-  }
-  for (const Directive* server : servers_) ImportServer(*server);
-  ImportCertificates();
+  ImportSettings();
+  ImportServers();
   ImportRedirects();
-  draft_.set_quiet(true);
-  for (const Directive* directive : outer_) ImportNginxDirective(&import_, *directive);
-  draft_.set_quiet(false);
   RemarkOthers(pool);
   if (https_ != nullptr && clear_ != nullptr) {
     import_.Remark(*clear_, "TLS is for all requests to backends or for none: here for all");
   }
   FinishNginxTls(&import_, https_, UpstreamNamed(pool) != nullptr ? pool : "");
-  TrustPeers();
+  FinishNginxPeers(&import_);
   Defaults();
   if (draft_.backends() == 0 && !draft_.faulty()) {
     draft_.Fault(MakePosition(import_.options.name),

@@ -36,6 +36,7 @@ void KeepaliveTimeout(Import& import, const Directive& d) {
   uint64_t ms = 0;
   if (!import.TimeMs(d, d.arg(0), &ms)) return;
   if (ms == 0) {
+    import.draft->Remove("limits.requests_per_connection");
     import.draft->SetNumber("limits.requests_per_connection", 1, d.at);
   } else {
     import.draft->SetNumber("timeout.idle_ms", ms, d.at);
@@ -114,6 +115,9 @@ void AccessLog(Import& import, const Directive& d) {
   } else {
     return;
   }
+  for (size_t i = 1; i < d.size(); ++i) {
+    if (d.arg(i).starts_with("if=")) import.Remark(d, "every request is logged, without a condition");
+  }
   const std::string format = d.size() > 1 ? d.arg(1) : "combined";
   if (format == "combined" || format.find('=') != std::string::npos) return;
   const auto known = import.json_formats.find(format);
@@ -141,7 +145,10 @@ void NextUpstream(Import& import, const Directive& d) {
   std::vector<std::string> on;
   for (size_t i = 0; i < d.size(); ++i) {
     const std::string& word = d.arg(i);
-    if (word == "off") return import.draft->SetNumber("retry.max_attempts", 1, d.at);
+    if (word == "off") {
+      import.draft->Remove("retry.max_attempts");
+      return import.draft->SetNumber("retry.max_attempts", 1, d.at);
+    }
     if (word == "error") {
       on.insert(on.end(), {"connect", "reset"});
     } else if (word == "timeout") {
@@ -170,37 +177,11 @@ void LimitStatus(Import& import, const Directive& d) {
   if (d.arg(0) != "429") import.Remark(d, "the answer is always 429");
 }
 
-// Headers that are always sent: nothing is lost. Others are.
-void SetHeader(Import& import, const Directive& d) {
-  const std::string name = ToLowerAscii(d.arg(0));
-  const std::string value = d.size() > 1 ? d.arg(1) : "";
-  if (name == "host") {
-    import.host_given = true;
-    if (value != "$host" && value != "$http_host" && value != "$host:$server_port") {
-      import.Remark(d, "the client's Host is sent");
-    }
-    return;
-  }
-  for (const std::string_view known :
-       {"x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id",
-        "connection", "upgrade"}) {
-    if (name == known) return;
-  }
-  import.Remark(d, "headers of one's own are not sent");
-}
-
-void AddHeader(Import& import, const Directive& d) {
-  if (ToLowerAscii(d.arg(0)) != "strict-transport-security") {
-    return import.Remark(d, "responses get no headers of one's own");
-  }
-  import.draft->SetHsts(d.size() > 1 ? d.arg(1) : "", d.at);
-}
-
+void Header(Import& import, const Directive& d) { ImportNginxHeader(&import, d); }
 void Tls(Import& import, const Directive& d) { ImportNginxTls(&import, d); }
 
 void RealIpFrom(Import& import, const Directive& d) {
-  import.real_ip_from.push_back(d.arg(0));
-  import.real_ip_at = d.at;
+  import.real_ip_from.push_back(&d);
 }
 
 void RealIpHeader(Import& import, const Directive& d) {
@@ -240,7 +221,7 @@ constexpr std::string_view kStreams = "is not needed: bodies are streamed, never
 
 constexpr Rule kRules[] = {
     {"access_log", AccessLog},
-    {"add_header", AddHeader},
+    {"add_header", Header},
     {"charset", nullptr, "has no counterpart"},
     {"client_body_buffer_size", nullptr, kStreams},
     {"client_body_timeout", nullptr,
@@ -254,6 +235,7 @@ constexpr Rule kRules[] = {
     {"expires", nullptr, kFiles},
     {"gzip*", nullptr, "has no counterpart: let the backends compress"},
     {"health_check", HealthCheck},
+    {"http2"},  // by the listeners
     {"if", nullptr, kRoutes},
     {"ignore_invalid_headers", nullptr, "is fixed: a malformed head is always refused"},
     {"index", nullptr, kFiles},
@@ -286,7 +268,7 @@ constexpr Rule kRules[] = {
     {"proxy_request_buffering", nullptr, kStreams},
     {"proxy_ssl_*", Tls},
     {"proxy_send_timeout", nullptr, "timeout.request_ms is for both directions"},
-    {"proxy_set_header", SetHeader},
+    {"proxy_set_header", Header},
     {"real_ip_header", RealIpHeader},
     {"real_ip_recursive"},
     {"return", nullptr, kRoutes},
@@ -350,13 +332,28 @@ std::string NginxRuleName(const NginxDirective& directive) {
   return name.starts_with("grpc_") ? "proxy_" + name.substr(5) : name;
 }
 
-void ImportNginxDirective(NginxImport* import, const NginxDirective& directive) {
-  const std::string name = NginxRuleName(directive);
-  const auto rule = std::ranges::find_if(kRules, [&](const Rule& row) {
+namespace {
+
+const Rule* RuleOf(std::string_view name) {
+  const auto* rule = std::ranges::find_if(kRules, [&](const Rule& row) {
     if (!row.name.ends_with('*')) return row.name == name;
     return name.starts_with(row.name.substr(0, row.name.size() - 1));
   });
-  if (rule == std::end(kRules)) return import->Remark(directive, "has no counterpart");
+  return rule == std::end(kRules) ? nullptr : rule;
+}
+
+}  // namespace
+
+bool NginxCarriesOver(std::string_view name) {
+  const Rule* rule = RuleOf(name);
+  if (rule == nullptr || rule->take == nullptr) return false;
+  if (rule->take == Tls) return NginxTlsCarriesOver(name);
+  return rule->take != Header && rule->take != LimitStatus;
+}
+
+void ImportNginxDirective(NginxImport* import, const NginxDirective& directive) {
+  const Rule* rule = RuleOf(NginxRuleName(directive));
+  if (rule == nullptr) return import->Remark(directive, "has no counterpart");
   if (rule->take == nullptr) {
     const bool off = directive.size() == 1 && directive.arg(0) == "off";
     if (!rule->remark.empty() && !off) import->Remark(directive, rule->remark);

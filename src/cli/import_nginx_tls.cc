@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "cli/import_nginx.h"
 #include "core/config_text.h"
@@ -11,6 +12,7 @@ namespace {
 
 using Directive = NginxDirective;
 using Import = NginxImport;
+using Outer = std::vector<std::vector<const Directive*>>;  // the innermost block first
 
 // Handlers are called with one argument at least.
 struct Rule {
@@ -31,7 +33,6 @@ void SetPath(Import& import, const Directive& d, std::string_view key) {
   import.draft->Set(key, PathOf(import, d.arg(0)), d.at);
 }
 
-void ClientCa(Import& import, const Directive& d) { SetPath(import, d, "tls.client_ca"); }
 void StaplingFile(Import& import, const Directive& d) {
   SetPath(import, d, "tls.ocsp_staple_file");
 }
@@ -61,16 +62,7 @@ void Protocols(Import& import, const Directive& d) {
   const bool old = has("SSLv2") || has("SSLv3") || has("TLSv1") || has("TLSv1.1");
   import.draft->Set("tls.min_version", old || has("TLSv1.2") ? "1.2" : "1.3", d.at);
   if (old) import.Remark(d, "TLS 1.2 is the oldest that is spoken");
-}
-
-void VerifyClient(Import& import, const Directive& d) {
-  if (!import.verify_client.empty()) return;
-  import.verify_client = d.arg(0);
-  if (d.arg(0) == "off") return;
-  import.draft->Set("tls.client_auth", d.arg(0) == "on" ? "required" : "optional", d.at);
-  if (d.arg(0) == "optional_no_ca") {
-    import.Remark(d, "certificates that no authority of tls.client_ca has signed are refused");
-  }
+  if (!has("TLSv1.3")) import.Remark(d, "TLS 1.3 is spoken too");
 }
 
 void Stapling(Import& import, const Directive& d) {
@@ -117,7 +109,7 @@ constexpr Rule kRules[] = {
     {"ssl_certificate"},  // by ImportNginxCertificates
     {"ssl_certificate_key"},
     {"ssl_ciphers", Ciphers},
-    {"ssl_client_certificate", ClientCa},
+    {"ssl_client_certificate"},
     {"ssl_crl", nullptr, kRevoked},
     {"ssl_dhparam", nullptr, "is not needed: keys are exchanged over elliptic curves"},
     {"ssl_early_data", nullptr, "has no counterpart: 0-RTT data could be replayed"},
@@ -133,35 +125,113 @@ constexpr Rule kRules[] = {
     {"ssl_stapling_file", StaplingFile},
     {"ssl_stapling_verify"},
     {"ssl_trusted_certificate"},
-    {"ssl_verify_client", VerifyClient},
+    {"ssl_verify_client"},
     {"ssl_verify_depth"},
 };
 
-// "https://$host$request_uri" behind `return 301` or `rewrite ^`.
-bool LeadsToHttps(const Directive& directive) {
-  if (directive.name() != "return" && directive.name() != "rewrite") return false;
-  return directive.size() > 1 && directive.arg(1).starts_with("https://");
+// What a server, or else the block around it, says under one name.
+std::vector<const Directive*> Find(const Directive& server, const Outer& outer,
+                                   std::string_view name) {
+  std::vector<const Directive*> found;
+  for (const Directive& directive : server.block) {
+    if (directive.name() == name && directive.size() > 0) found.push_back(&directive);
+  }
+  for (auto level = outer.begin(); found.empty() && level != outer.end(); ++level) {
+    std::ranges::copy_if(*level, std::back_inserter(found), [&](const Directive* directive) {
+      return directive->name() == name && directive->size() > 0;
+    });
+  }
+  return found;
 }
 
-}  // namespace
-
-void ImportNginxCertificates(NginxImport* import, const NginxDirective& server,
-                             const std::vector<const NginxDirective*>& outer) {
-  std::vector<const Directive*> certificates, keys;
-  const auto collect = [&](const Directive& directive) {
-    if (directive.size() == 0) return;
-    if (directive.name() == "ssl_certificate") certificates.push_back(&directive);
-    if (directive.name() == "ssl_certificate_key") keys.push_back(&directive);
-  };
-  std::ranges::for_each(server.block, collect);
-  if (certificates.empty()) {
-    for (const Directive* directive : outer) collect(*directive);
+// The names of TLS alone, so that what else stands in the file is not walked over for each server.
+Outer Certificates(const Outer& outer) {
+  Outer found(outer.size());
+  for (size_t i = 0; i < outer.size(); ++i) {
+    std::ranges::copy_if(outer[i], std::back_inserter(found[i]), [](const Directive* directive) {
+      const std::string& name = directive->name();
+      return name.starts_with("ssl_certificate") || name == "ssl_verify_client" ||
+             name == "ssl_client_certificate";
+    });
   }
+  return found;
+}
+
+void ServerCertificates(Import* import, const Directive& server, const Outer& outer) {
+  const auto certificates = Find(server, outer, "ssl_certificate");
+  const auto keys = Find(server, outer, "ssl_certificate_key");
   for (size_t i = 0; i < certificates.size(); ++i) {
     const std::string key = i < keys.size() ? PathOf(*import, keys[i]->arg(0)) : "";
     import->draft->AddCertificate(PathOf(*import, certificates[i]->arg(0)), key,
                                   certificates[i]->at);
   }
+}
+
+// How much is asked of clients: the more, the stricter.
+size_t Strictness(const std::vector<const Directive*>& verify) {
+  constexpr std::string_view kWords[] = {"off", "optional_no_ca", "optional", "on"};
+  if (verify.empty()) return 0;
+  const auto* word = std::ranges::find(kWords, std::string_view(verify[0]->arg(0)));
+  return word == std::end(kWords) ? 0 : static_cast<size_t>(word - kWords);
+}
+
+// nginx asks for certificates server by server, ours at every listener: as the strictest does.
+void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
+                   const Outer& outer) {
+  constexpr std::string_view kVerify = "ssl_verify_client";
+  const Directive* strictest = nullptr;
+  for (const Directive* server : servers) {
+    const size_t before = strictest == nullptr ? 0 : Strictness(Find(*strictest, outer, kVerify));
+    if (Strictness(Find(*server, outer, kVerify)) > before) strictest = server;
+  }
+  if (strictest == nullptr) return;
+  const Directive& verify = *Find(*strictest, outer, kVerify)[0];
+  import->draft->Set("tls.client_auth", verify.arg(0) == "on" ? "required" : "optional", verify.at);
+  if (verify.arg(0) == "optional_no_ca") {
+    import->Remark(verify, "certificates that no authority of tls.client_ca has signed are refused");
+  }
+  for (const Directive* ca : Find(*strictest, outer, "ssl_client_certificate")) {
+    SetPath(*import, *ca, "tls.client_ca");
+  }
+  for (const Directive* server : servers) {
+    const auto own = Find(*server, outer, kVerify);
+    if (Strictness(own) != Strictness({&verify})) {
+      import->draft->Remark(own.empty() ? server->at : own[0]->at,
+                            fmt::format("\"{}\" of line {} holds for the clients of every server, "
+                                        "of this one too",
+                                        ImportText(verify.Text()), verify.at.line));
+    }
+    if (Strictness(own) == 0) continue;
+    for (const Directive* ca : Find(*server, outer, "ssl_client_certificate")) {
+      SetPath(*import, *ca, "tls.client_ca");
+    }
+  }
+}
+
+// The server that is the default one somewhere, where one says so, before the others.
+std::vector<const Directive*> DefaultFirst(std::vector<const Directive*> servers) {
+  std::ranges::stable_partition(servers, [](const Directive* server) {
+    return std::ranges::any_of(server->block, [](const Directive& directive) {
+      return directive.name() == "listen" &&
+             std::ranges::find(directive.words, "default_server") != directive.words.end();
+    });
+  });
+  return servers;
+}
+
+}  // namespace
+
+// The first certificate is for clients that ask for no known name.
+void ImportNginxCertificates(NginxImport* import, const std::vector<const Directive*>& servers,
+                             const Outer& all_outer) {
+  const Outer outer = Certificates(all_outer);
+  for (const Directive* server : DefaultFirst(servers)) ServerCertificates(import, *server, outer);
+  VerifyClients(import, servers, outer);
+}
+
+bool NginxTlsCarriesOver(std::string_view name) {
+  const auto* rule = std::ranges::find(kRules, name, &Rule::name);
+  return rule != std::end(kRules) && rule->take != nullptr && rule->take != Stapling;
 }
 
 void ImportNginxTls(NginxImport* import, const NginxDirective& directive) {
@@ -175,10 +245,6 @@ void ImportNginxTls(NginxImport* import, const NginxDirective& directive) {
 
 void FinishNginxTls(NginxImport* import, const NginxDirective* pass, const std::string& upstream) {
   ImportDraft& draft = *import->draft;
-  if (import->verify_client.empty() || import->verify_client == "off") {
-    draft.Remove("tls.client_ca");
-    draft.Remove("tls.client_auth");
-  }
   if (pass == nullptr) return draft.Remove("backend_tls");
   draft.SetBool("backend_tls.enabled", true, pass->at);
   if (!draft.Has("backend_tls.verify")) {
@@ -193,18 +259,6 @@ void FinishNginxTls(NginxImport* import, const NginxDirective* pass, const std::
   } else if (import->asks_by_name && !upstream.empty()) {
     draft.Set("backend_tls.server_name", upstream, pass->at);
   }
-}
-
-bool NginxRedirectsToHttps(const NginxDirective& server) {
-  bool redirects = false;
-  for (const Directive& directive : server.block) {
-    const std::string& name = directive.name();
-    const bool all = name == "if" || (name == "location" && directive.words.back() == "/");
-    if (name == "proxy_pass" || name == "grpc_pass") return false;
-    redirects = redirects || LeadsToHttps(directive) ||
-                (all && std::ranges::any_of(directive.block, LeadsToHttps));
-  }
-  return redirects;
 }
 
 }  // namespace ub

@@ -255,9 +255,10 @@ void Reader::Include(const NginxDirective& directive, std::vector<NginxDirective
   }
   const std::string path = pattern[0] == '/' ? pattern : directory_ + pattern;
   // Types and parameters of other protocols say nothing of balancing.
-  for (const std::string_view end :
-       {"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params"})
-    if (path.ends_with(end)) return;
+  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  for (const std::string_view known :
+       {"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params"})
+    if (name == known) return;
   glob_t found{};
   const int result = glob(path.c_str(), GLOB_NOSORT, nullptr, &found);
   std::vector<std::string> files;

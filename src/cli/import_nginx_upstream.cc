@@ -44,6 +44,8 @@ class UpstreamImport {
   ImportDraft& draft_;
   const NginxDirective& upstream_;
   bool weighted_ = false, zoned_ = false;
+  std::vector<const NginxDirective*> unbroken_;  // servers with max_fails=0
+  size_t taken_ = 0;                             // servers
 };
 
 void UpstreamImport::Run() {
@@ -57,10 +59,13 @@ void UpstreamImport::Run() {
       Setting(directive);
     }
   }
-  constexpr std::string_view kBreaker = "health_check.circuit_breaker.enabled";
-  if (draft_.Has(kBreaker) && draft_.Has("health_check.circuit_breaker.failure_threshold")) {
-    draft_.Remove(kBreaker);
-    import_.Remark(upstream_, "max_fails=0 is for some servers only: the breaker is for all");
+  // The breaker is for all: it is off where no server has one.
+  for (const NginxDirective* server : unbroken_) {
+    if (unbroken_.size() == taken_) {
+      draft_.SetBool("health_check.circuit_breaker.enabled", false, server->at);
+    } else {
+      import_.Remark(*server, "max_fails=0 is for some servers only: the breaker is for all");
+    }
   }
   // nginx's weight is 1 where none is given; so it stays for backends that are added later.
   if (weighted_) draft_.SetNumber("default_weight", 1, MakePosition("nginx's default"));
@@ -78,7 +83,12 @@ void UpstreamImport::Server(const NginxDirective& server) {
     taken = Parameter(server, server.arg(i), &backend) && taken;
   }
   backend.h2 = import_.grpc;
-  if (taken) draft_.AddBackend(backend, server.at);
+  if (!taken) {
+    std::erase(unbroken_, &server);
+    return;
+  }
+  ++taken_;
+  draft_.AddBackend(backend, server.at);
 }
 
 bool UpstreamImport::Parameter(const NginxDirective& server, std::string_view word,
@@ -128,7 +138,7 @@ void UpstreamImport::Breaker(const NginxDirective& server, std::string_view name
   if (import_.servers == 1) {
     import_.Remark(server, "max_fails: nginx does not heed it for the only server; not taken over");
   } else if (number == 0) {
-    draft_.SetBool("health_check.circuit_breaker.enabled", false, server.at);
+    unbroken_.push_back(&server);
   } else {
     draft_.SetNumber("health_check.circuit_breaker.failure_threshold", number, server.at);
   }
@@ -141,6 +151,8 @@ void UpstreamImport::Hash(const NginxDirective& directive) {
   if (key == "$request_uri" || key == "$uri" || key == "$scheme$proxy_host$request_uri" ||
       key == "$host$request_uri" || key == "$request_uri$is_args$args") {
     ours = "uri";
+    if (key == "$uri") import_.Remark(directive, "the query counts too: hash_key uri is the whole target");
+    if (key.starts_with("$host")) import_.Remark(directive, "the name of the host does not count here");
   }
   if (key.starts_with("$http_")) {
     ours = "header:" + key.substr(6);

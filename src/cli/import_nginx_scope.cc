@@ -1,0 +1,199 @@
+#include "cli/import_nginx_scope.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/config_text.h"
+
+namespace ub {
+namespace {
+
+using Directive = NginxDirective;
+
+// Of nginx's rewrite module: they run in each block, and no inner one takes the place of an outer.
+bool RunsInEachBlock(std::string_view name) {
+  return name == "if" || name == "return" || name == "rewrite" || name == "set" || name == "break";
+}
+
+bool IsHsts(std::string_view name, const Directive& directive) {
+  return name == "add_header" && directive.size() > 0 &&
+         ToLowerAscii(directive.arg(0)) == "strict-transport-security";
+}
+
+std::string NameOf(const Directive& block) {
+  if (block.name() != "location") return "its server";
+  return "its location " + NginxPathOf(block);
+}
+
+// The same values, whether they are of proxy_… or grpc_….
+bool SameValues(const Directive* a, const Directive* b) {
+  return std::equal(a->words.begin() + 1, a->words.end(), b->words.begin() + 1, b->words.end());
+}
+
+const std::vector<const Directive*>& None() {
+  static const std::vector<const Directive*> none;
+  return none;
+}
+
+// The first level that has the name; null: none has.
+template <typename Chain>
+auto Find(const Chain& chain, std::string_view name) -> decltype(chain[0].get()) {
+  for (const auto& level : chain) {
+    if (level->by_name.contains(name)) return level.get();
+  }
+  return nullptr;
+}
+
+template <typename Chain>
+const std::vector<const Directive*>& ValuesOf(const Chain& chain, std::string_view name) {
+  const auto* level = Find(chain, name);
+  return level == nullptr ? None() : level->by_name.find(name)->second;
+}
+
+template <typename Chain>
+bool IsOverridden(const Chain& chain, size_t at, std::string_view name) {
+  if (RunsInEachBlock(name)) return false;
+  const auto end = chain.begin() + static_cast<std::ptrdiff_t>(at);
+  return std::any_of(chain.begin(), end, [&](const auto& l) { return l->by_name.contains(name); });
+}
+
+}  // namespace
+
+void NginxScope::Put(const Directive& directive, bool grpc, Level* level) const {
+  if (directive.is_block) {
+    for (const std::string_view block : {"location", "server", "upstream"}) {
+      if (directive.name() == block) return;
+    }
+  }
+  if (directive.name() == "listen" || directive.name().starts_with(grpc ? "proxy_" : "grpc_")) {
+    return;
+  }
+  std::string name = NginxRuleName(directive);
+  const bool of_tls = name.starts_with("ssl_") || name == "add_header";
+  if (part_ == NginxPart::kTls ? !of_tls : name.starts_with("ssl_")) return;
+  level->by_name[name].push_back(&directive);
+  level->all.emplace_back(std::move(name), &directive);
+}
+
+NginxScope::Chain NginxScope::ChainOf(const NginxUse* use) {
+  const bool grpc = use != nullptr ? use->grpc : import_.grpc;
+  const auto shared = [&](const void* key, const Directive* block, const auto& fill) {
+    std::shared_ptr<const Level>& there = shared_[{key, grpc}];
+    if (there == nullptr) {
+      auto level = std::make_shared<Level>();
+      level->block = block;
+      fill(level.get());
+      there = std::move(level);
+    }
+    return there;
+  };
+  const auto put_block = [&](const Directive& block) {
+    return [&block, grpc, this](Level* level) {
+      for (const Directive& directive : block.block) Put(directive, grpc, level);
+    };
+  };
+  Chain chain;
+  if (use != nullptr) {
+    for (size_t i = use->locations.size(); i-- > 0;) {
+      if (use->locations[i] == use->server) continue;  // a file that a server includes
+      chain.push_back(shared(use->locations[i], use->locations[i], put_block(*use->locations[i])));
+    }
+    chain.push_back(shared(use->server, use->server, put_block(*use->server)));
+  }
+  for (const auto& directives : outer_) {
+    chain.push_back(shared(&directives, nullptr, [&](Level* level) {
+      for (const Directive* directive : directives) Put(*directive, grpc, level);
+    }));
+  }
+  return chain;
+}
+
+// Whether a directive becomes a value of ours.
+bool NginxScope::Carries(const std::string& name, const Directive& directive) const {
+  if (name == "add_header") return IsHsts(name, directive);
+  return NginxCarriesOver(name);
+}
+
+bool NginxScope::InWhole(const Level* level) const {
+  return std::ranges::any_of(whole_, [&](const auto& other) { return other.get() == level; });
+}
+
+void NginxScope::Take(const NginxUse* use) {
+  whole_ = ChainOf(use);
+  for (size_t i = 0; i < whole_.size(); ++i) {
+    for (const auto& [name, directive] : whole_[i]->all) {
+      if (IsOverridden(whole_, i, name)) continue;
+      if (part_ != NginxPart::kTls && IsHsts(name, *directive)) {
+        if (part_ == NginxPart::kGeneralAlone)
+          import_.Remark(*directive, "is sent by TLS only (tls.hsts_seconds)");
+        continue;
+      }
+      ImportNginxDirective(&import_, *directive);
+    }
+  }
+}
+
+// What one block says that the whole does not.
+void NginxScope::RemarkLevel(const Chain& chain, size_t at, bool redirects) {
+  const Level& level = *chain[at];
+  for (const auto& [name, directive] : level.all) {
+    if (IsOverridden(chain, at, name)) continue;
+    if (redirects && NginxLeadsToHttps(*directive)) continue;
+    if (!Carries(name, *directive)) {
+      ImportNginxDirective(&import_, *directive);
+      continue;
+    }
+    if (part_ != NginxPart::kTls && IsHsts(name, *directive)) continue;
+    const Named& values = ValuesOf(whole_, name);
+    const bool same = std::ranges::any_of(
+        values, [&](const Directive* value) { return SameValues(value, directive); });
+    if (same) continue;
+    import_.Remark(*directive, fmt::format("is for {} alone: left out (one value holds for all)",
+                                           NameOf(*level.block)));
+  }
+}
+
+// What the whole says and other requests do not meet.
+void NginxScope::RemarkWidened(const NginxUse& use, const Chain& chain) {
+  for (const auto& level : whole_) {
+    if (level->block == nullptr || std::ranges::find(chain, level) != chain.end()) continue;
+    for (const auto& [name, values] : level->by_name) {
+      if (Find(whole_, name) != level.get()) continue;
+      if (name.starts_with("proxy_ssl_") && use.scheme != "https") continue;
+      const Level* other = Find(chain, name);
+      if (other != nullptr && other->block != nullptr) continue;  // told there
+      const Named& others = other == nullptr ? None() : other->by_name.find(name)->second;
+      for (const Directive* value : values) {
+        if (!Carries(name, *value) || (part_ != NginxPart::kTls && name == "add_header")) continue;
+        if (std::ranges::any_of(others, [&](const auto* o) { return SameValues(o, value); })) continue;
+        import_.Remark(*value, fmt::format("is for {} alone in nginx: here it holds for all",
+                                           NameOf(*level->block)));
+      }
+    }
+  }
+}
+
+void NginxScope::RemarkOther(const NginxUse& use) {
+  const Chain chain = ChainOf(&use);
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (chain[i]->block == nullptr || InWhole(chain[i].get())) continue;
+    if (told_.insert(chain[i]->block).second) RemarkLevel(chain, i, false);
+  }
+  RemarkWidened(use, chain);
+}
+
+void NginxScope::RemarkRedirect(const NginxUse& use) {
+  const Chain chain = ChainOf(&use);
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (chain[i]->block != nullptr) RemarkLevel(chain, i, true);
+  }
+}
+
+bool NginxScope::SetsHost(const NginxUse& use) {
+  return std::ranges::any_of(ValuesOf(ChainOf(&use), "proxy_set_header"), [](const Directive* d) {
+    return d->size() > 0 && ToLowerAscii(d->arg(0)) == "host";
+  });
+}
+
+}  // namespace ub

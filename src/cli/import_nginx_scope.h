@@ -1,0 +1,71 @@
+// Which of nginx's settings hold for all requests. There a setting is one of the innermost block
+// that has it; here it is one of the whole instance. So one proxy_pass, that of `location /`, decides:
+// what its requests meet is carried over, and where those of another meet something else, a remark
+// says so. Used by import_nginx.
+#ifndef UB_CLI_IMPORT_NGINX_SCOPE_H_
+#define UB_CLI_IMPORT_NGINX_SCOPE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cli/import_nginx.h"
+#include "cli/import_nginx_use.h"
+
+namespace ub {
+
+// The directives outside of servers, the innermost block first: those of http, those beside it.
+using NginxOuter = std::vector<std::vector<const NginxDirective*>>;
+
+// Which directives a scope is about. What clients are told by TLS is looked for in the servers that
+// speak it, and all else in the one of the whole.
+enum class NginxPart { kGeneral, kGeneralAlone, kTls };  // kGeneralAlone: no server speaks TLS
+
+class NginxScope {
+ public:
+  NginxScope(NginxImport* import, const NginxOuter& outer, NginxPart part)
+      : import_(*import), outer_(outer), part_(part) {}
+
+  // Carries over what the requests of `use` meet; null: what stands outside of all servers.
+  void Take(const NginxUse* use);
+  // Only looks at it, for what is compared with it.
+  void Compare(const NginxUse* use) { whole_ = ChainOf(use); }
+  // Remarks on what those of another use meet.
+  void RemarkOther(const NginxUse& use);
+  // Remarks on what a server that only redirects, and the location that does, say besides.
+  void RemarkRedirect(const NginxUse& use);
+  // Whether a proxy_set_header of Host holds for it.
+  bool SetsHost(const NginxUse& use);
+
+ private:
+  using Named = std::vector<const NginxDirective*>;
+  struct Level {  // the settings of one block
+    std::vector<std::pair<std::string, const NginxDirective*>> all;  // by NginxRuleName, in order
+    std::map<std::string, Named, std::less<>> by_name;
+    const NginxDirective* block = nullptr;  // null: outside of all servers
+  };
+  using Chain = std::vector<std::shared_ptr<const Level>>;  // the innermost first
+
+  void Put(const NginxDirective& directive, bool grpc, Level* level) const;
+  Chain ChainOf(const NginxUse* use);
+  bool Carries(const std::string& name, const NginxDirective& directive) const;
+  bool InWhole(const Level* level) const;
+  void RemarkLevel(const Chain& chain, size_t at, bool redirects);
+  void RemarkWidened(const NginxUse& use, const Chain& chain);
+
+  NginxImport& import_;
+  const NginxOuter& outer_;
+  NginxPart part_;
+  Chain whole_;
+  std::map<std::pair<const void*, bool>, std::shared_ptr<const Level>> shared_;  // servers and outer
+  std::set<const void*> told_;  // the servers
+};
+
+}  // namespace ub
+
+#endif  // UB_CLI_IMPORT_NGINX_SCOPE_H_
