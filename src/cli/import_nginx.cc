@@ -33,7 +33,8 @@ class Importer {
   void ImportPool(const std::string& pool);
   void TakeUses(const std::string& pool);
   void TakeUse(const NginxUse& use);
-  const NginxUse* Preferred(const NginxUse* use) const;
+  const NginxUse* WholeOf(const std::vector<const NginxUse*>& uses) const;
+  void ImportPart(NginxPart part, const std::vector<const NginxUse*>& uses);
   void ImportSettings();
   void ImportServers();
   void ImportRedirects();
@@ -56,6 +57,7 @@ class Importer {
   std::set<const Directive*> proxying_;    // locations that proxy, or have one in them that does
   std::vector<const NginxUse*> to_pool_;   // those of the uses that lead to the pool
   std::vector<const Directive*> servers_;  // that proxy to the pool
+  std::set<const Directive*> serve_tls_;   // of those
   std::set<const Directive*> in_pool_;     // those, and those that only redirect to them
   const NginxUse* whole_ = nullptr;        // that whose settings hold for all
   const Directive* https_ = nullptr;       // a proxy_pass to the pool with TLS, and one without
@@ -188,30 +190,42 @@ void Importer::TakeUses(const std::string& pool) {
     if (in_pool_.insert(use.server).second) servers_.push_back(use.server);
   }
   for (const NginxUse* use : to_pool_) TakeUse(*use);
-  const auto whole = std::ranges::find_if(to_pool_, [](const NginxUse* u) { return u->IsWhole(); });
-  if (!to_pool_.empty()) whole_ = Preferred(whole == to_pool_.end() ? to_pool_[0] : *whole);
+  for (const Directive* server : servers_) {
+    if (NginxServes(import_, *server, true)) serve_tls_.insert(server);
+  }
+  whole_ = WholeOf(to_pool_);
 }
 
-// The same of the default server at the same address, where one says that it is.
-const NginxUse* Importer::Preferred(const NginxUse* use) const {
+// The use among some whose settings hold for all: the whole of the instance where it is there, else
+// the first that takes every path, in the default server of its address.
+const NginxUse* Importer::WholeOf(const std::vector<const NginxUse*>& uses) const {
+  if (uses.empty()) return nullptr;
+  if (whole_ != nullptr && std::ranges::find(uses, whole_) != uses.end()) return whole_;
+  const auto first = std::ranges::find_if(uses, [](const NginxUse* use) { return use->IsWhole(); });
+  const NginxUse* use = first == uses.end() ? uses[0] : *first;
   const Directive* preferred = NginxDefaultBeside(import_, *use->server);
-  const auto found = std::ranges::find_if(to_pool_, [&](const NginxUse* other) {
+  const auto found = std::ranges::find_if(uses, [&](const NginxUse* other) {
     return other->server == preferred && other->IsWhole() == use->IsWhole();
   });
-  return found == to_pool_.end() ? use : *found;
+  return found == uses.end() ? use : *found;
+}
+
+// Of some of the uses, what the whole one among them meets, and what others do.
+void Importer::ImportPart(NginxPart part, const std::vector<const NginxUse*>& uses) {
+  if (uses.empty()) return;
+  const NginxUse* whole = WholeOf(uses);
+  NginxScope scope(&import_, outer_, part);
+  scope.Take(whole);
+  for (const NginxUse* use : uses) scope.RemarkOther(*use);
 }
 
 void Importer::ImportSettings() {
-  std::vector<const NginxUse*> secure;
-  std::set<const Directive*> speak_tls;
-  for (const Directive* server : servers_) {
-    if (NginxServesTls(import_, *server)) speak_tls.insert(server);
-  }
+  std::vector<const NginxUse*> to_clients, to_backends;
   for (const NginxUse* use : to_pool_) {
-    if (speak_tls.contains(use->server)) secure.push_back(use);
+    if (serve_tls_.contains(use->server)) to_clients.push_back(use);
+    if (use->scheme == "https") to_backends.push_back(use);
   }
-  NginxScope general(&import_, outer_,
-                     secure.empty() ? NginxPart::kGeneralAlone : NginxPart::kGeneral);
+  NginxScope general(&import_, outer_, NginxPart::kGeneral, !to_clients.empty());
   general.Take(whole_);
   for (const NginxUse* use : to_pool_) general.RemarkOther(*use);
   const bool sets_host = whole_ != nullptr && general.SetsHost(*whole_);
@@ -221,20 +235,16 @@ void Importer::ImportSettings() {
                   "without proxy_set_header Host, nginx sends the name in proxy_pass; the client's "
                   "Host is sent here");
   }
-  if (secure.empty()) return;
-  const auto first = std::ranges::find_if(secure, [](const NginxUse* u) { return u->IsWhole(); });
-  const NginxUse* tls = first == secure.end() ? secure[0] : *first;
-  NginxScope scope(&import_, outer_, NginxPart::kTls);
-  scope.Take(speak_tls.contains(whole_->server) ? whole_ : Preferred(tls));
-  for (const NginxUse* use : secure) scope.RemarkOther(*use);
+  ImportPart(NginxPart::kClientTls, to_clients);
+  ImportPart(NginxPart::kBackendTls, to_backends);
 }
 
 void Importer::ImportServers() {
   std::vector<const Directive*> secure;
   for (const Directive* server : servers_) {
-    ImportNginxListeners(&import_, *server);
+    ImportNginxListeners(&import_, *server, false);
     RemarkServer(*server);
-    if (NginxServesTls(import_, *server)) secure.push_back(server);
+    if (serve_tls_.contains(server)) secure.push_back(server);
   }
   for (const Directive* location : lone_locations_) {
     if (!proxying_.contains(location)) RemarkLocation(*location);
@@ -249,10 +259,10 @@ void Importer::ImportRedirects() {
   NginxScope scope(&import_, outer_, NginxPart::kGeneral);
   scope.Compare(whole_);
   for (const Directive* server : all_servers_) {
-    if (InPool(server)) continue;
+    if (InPool(server) || !NginxServes(import_, *server, false)) continue;
     const std::optional<NginxUse> redirect = NginxRedirect(*server);
     if (!redirect) continue;
-    ImportNginxListeners(&import_, *server);
+    ImportNginxListeners(&import_, *server, true);
     draft_.SetBool("tls.redirect_http", true, server->at);
     in_pool_.insert(server);
     RemarkRedirect(*redirect);
@@ -263,6 +273,9 @@ void Importer::ImportRedirects() {
 void Importer::RemarkRedirect(const NginxUse& redirect) {
   if (!NginxRedirectsToItself(redirect)) {
     import_.Remark(*redirect.pass, "clients are sent to the name that they asked for");
+  }
+  if (NginxServes(import_, *redirect.server, true)) {
+    import_.Remark(*redirect.pass, "what comes by TLS is not redirected: it goes to the backends");
   }
   for (const Directive& directive : redirect.server->block) {
     if (directive.name() != "location") continue;

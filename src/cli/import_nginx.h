@@ -81,9 +81,10 @@ void CollectNginxZone(NginxImport* import, const NginxDirective& directive);
 
 // What any server says of the addresses that it listens at.
 void CollectNginxListens(NginxImport* import, const NginxDirective& server);
-// The listeners of a server that is carried over.
-void ImportNginxListeners(NginxImport* import, const NginxDirective& server);
-bool NginxServesTls(const NginxImport& import, const NginxDirective& server);
+// The listeners of a server that is carried over; `redirects`: those without TLS alone.
+void ImportNginxListeners(NginxImport* import, const NginxDirective& server, bool redirects);
+// Whether it has one with TLS, or one without.
+bool NginxServes(const NginxImport& import, const NginxDirective& server, bool tls);
 // The server that says it is the default one at an address of this server; null: none says so.
 const NginxDirective* NginxDefaultBeside(const NginxImport& import, const NginxDirective& server);
 // The certificates of the servers that are carried over and speak TLS, and which of their clients

@@ -45,7 +45,7 @@ bool IsOn(const Directive& server, std::string_view name) {
   return found != nullptr && found->size() > 0 && found->arg(0) == "on";
 }
 
-void ImportListen(NginxImport* import, const Directive& listen) {
+void ImportListen(NginxImport* import, const Directive& listen, bool redirects) {
   if (listen.size() == 0) return import->draft->Fault(listen.at, "listen needs an address");
   if (Has(listen, "quic")) return import->Remark(listen, "QUIC is not spoken: left out");
   for (std::string& address : AddressesOf(listen.arg(0))) {
@@ -53,6 +53,7 @@ void ImportListen(NginxImport* import, const Directive& listen) {
       return import->draft->Fault(listen.at, "listen: " + endpoint.error().detail());
     }
     const NginxSocket& socket = import->sockets[address];
+    if (socket.tls && redirects) continue;
     if (socket.proxy && !import->accepts_at) import->accepts_at = socket.proxy_at;
     if (!socket.proxy && !import->plain_at) import->plain_at = listen.at;
     if (socket.tls) {  // HTTP/2 is agreed upon there, whether it is asked for here or not
@@ -90,8 +91,8 @@ void ForEachAddress(const Directive& server, const Take& take) {
 
 }  // namespace
 
-void ImportNginxListeners(NginxImport* import, const Directive& server) {
-  ForEachListen(server, [&](const Directive& listen) { ImportListen(import, listen); });
+void ImportNginxListeners(NginxImport* import, const Directive& server, bool redirects) {
+  ForEachListen(server, [&](const Directive& listen) { ImportListen(import, listen, redirects); });
 }
 
 void CollectNginxListens(NginxImport* import, const Directive& server) {
@@ -117,12 +118,12 @@ void CollectNginxListens(NginxImport* import, const Directive& server) {
   });
 }
 
-bool NginxServesTls(const NginxImport& import, const Directive& server) {
-  bool tls = false;
+bool NginxServes(const NginxImport& import, const Directive& server, bool tls) {
+  bool serves = false;
   ForEachAddress(server, [&](const Directive&, const std::string& address) {
-    tls |= import.sockets.find(address)->second.tls;
+    serves |= import.sockets.find(address)->second.tls == tls;
   });
-  return tls;
+  return serves;
 }
 
 const Directive* NginxDefaultBeside(const NginxImport& import, const Directive& server) {

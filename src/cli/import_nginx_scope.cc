@@ -60,6 +60,13 @@ bool IsOverridden(const Chain& chain, size_t at, std::string_view name) {
 
 }  // namespace
 
+bool NginxScope::IsAbout(std::string_view name) const {
+  const bool clients = name.starts_with("ssl_"), backends = name.starts_with("proxy_ssl_");
+  if (part_ == NginxPart::kBackendTls) return backends;
+  if (part_ == NginxPart::kClientTls) return clients || name == "add_header";
+  return !clients && !backends;
+}
+
 void NginxScope::Put(const Directive& directive, bool grpc, Level* level) const {
   if (directive.is_block) {
     for (const std::string_view block : {"location", "server", "upstream"}) {
@@ -70,8 +77,7 @@ void NginxScope::Put(const Directive& directive, bool grpc, Level* level) const 
     return;
   }
   std::string name = NginxRuleName(directive);
-  const bool of_tls = name.starts_with("ssl_") || name == "add_header";
-  if (part_ == NginxPart::kTls ? !of_tls : name.starts_with("ssl_")) return;
+  if (!IsAbout(name)) return;
   level->by_name[name].push_back(&directive);
   level->all.emplace_back(std::move(name), &directive);
 }
@@ -124,8 +130,8 @@ void NginxScope::Take(const NginxUse* use) {
   for (size_t i = 0; i < whole_.size(); ++i) {
     for (const auto& [name, directive] : whole_[i]->all) {
       if (IsOverridden(whole_, i, name)) continue;
-      if (part_ != NginxPart::kTls && IsHsts(name, *directive)) {
-        if (part_ == NginxPart::kGeneralAlone)
+      if (part_ != NginxPart::kClientTls && IsHsts(name, *directive)) {
+        if (!serves_tls_)
           import_.Remark(*directive, "is sent by TLS only (tls.hsts_seconds)");
         continue;
       }
@@ -144,7 +150,7 @@ void NginxScope::RemarkLevel(const Chain& chain, size_t at, bool redirects) {
       ImportNginxDirective(&import_, *directive);
       continue;
     }
-    if (part_ != NginxPart::kTls && IsHsts(name, *directive)) continue;
+    if (part_ != NginxPart::kClientTls && IsHsts(name, *directive)) continue;
     const Named& values = ValuesOf(whole_, name);
     const bool same = std::ranges::any_of(
         values, [&](const Directive* value) { return SameValues(value, directive); });
@@ -155,17 +161,16 @@ void NginxScope::RemarkLevel(const Chain& chain, size_t at, bool redirects) {
 }
 
 // What the whole says and other requests do not meet.
-void NginxScope::RemarkWidened(const NginxUse& use, const Chain& chain) {
+void NginxScope::RemarkWidened(const Chain& chain) {
   for (const auto& level : whole_) {
     if (level->block == nullptr || std::ranges::find(chain, level) != chain.end()) continue;
     for (const auto& [name, values] : level->by_name) {
       if (Find(whole_, name) != level.get()) continue;
-      if (name.starts_with("proxy_ssl_") && use.scheme != "https") continue;
       const Level* other = Find(chain, name);
       if (other != nullptr && other->block != nullptr) continue;  // told there
       const Named& others = other == nullptr ? None() : other->by_name.find(name)->second;
       for (const Directive* value : values) {
-        if (!Carries(name, *value) || (part_ != NginxPart::kTls && name == "add_header")) continue;
+        if (!Carries(name, *value) || (part_ != NginxPart::kClientTls && name == "add_header")) continue;
         if (std::ranges::any_of(others, [&](const auto* o) { return SameValues(o, value); })) continue;
         import_.Remark(*value, fmt::format("is for {} alone in nginx: here it holds for all",
                                            NameOf(*level->block)));
@@ -180,7 +185,7 @@ void NginxScope::RemarkOther(const NginxUse& use) {
     if (chain[i]->block == nullptr || InWhole(chain[i].get())) continue;
     if (told_.insert(chain[i]->block).second) RemarkLevel(chain, i, false);
   }
-  RemarkWidened(use, chain);
+  RemarkWidened(chain);
 }
 
 void NginxScope::RemarkRedirect(const NginxUse& use) {

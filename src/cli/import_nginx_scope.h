@@ -22,14 +22,15 @@ namespace ub {
 // The directives outside of servers, the innermost block first: those of http, those beside it.
 using NginxOuter = std::vector<std::vector<const NginxDirective*>>;
 
-// Which directives a scope is about. What clients are told by TLS is looked for in the servers that
-// speak it, and all else in the one of the whole.
-enum class NginxPart { kGeneral, kGeneralAlone, kTls };  // kGeneralAlone: no server speaks TLS
+// Which directives a scope is about. Those on TLS with clients are looked for in the servers that
+// speak it, those on TLS with backends where a proxy_pass asks for it, all else in the whole.
+enum class NginxPart { kGeneral, kClientTls, kBackendTls };
 
 class NginxScope {
  public:
-  NginxScope(NginxImport* import, const NginxOuter& outer, NginxPart part)
-      : import_(*import), outer_(outer), part_(part) {}
+  // `serves_tls`: whether there is a scope for TLS with clients too.
+  NginxScope(NginxImport* import, const NginxOuter& outer, NginxPart part, bool serves_tls = true)
+      : import_(*import), outer_(outer), part_(part), serves_tls_(serves_tls) {}
 
   // Carries over what the requests of `use` meet; null: what stands outside of all servers.
   void Take(const NginxUse* use);
@@ -51,16 +52,18 @@ class NginxScope {
   };
   using Chain = std::vector<std::shared_ptr<const Level>>;  // the innermost first
 
+  bool IsAbout(std::string_view name) const;
   void Put(const NginxDirective& directive, bool grpc, Level* level) const;
   Chain ChainOf(const NginxUse* use);
   bool Carries(const std::string& name, const NginxDirective& directive) const;
   bool InWhole(const Level* level) const;
   void RemarkLevel(const Chain& chain, size_t at, bool redirects);
-  void RemarkWidened(const NginxUse& use, const Chain& chain);
+  void RemarkWidened(const Chain& chain);
 
   NginxImport& import_;
   const NginxOuter& outer_;
   NginxPart part_;
+  bool serves_tls_;
   Chain whole_;
   std::map<std::pair<const void*, bool>, std::shared_ptr<const Level>> shared_;  // servers and outer
   std::set<const void*> told_;  // the servers

@@ -197,9 +197,10 @@ void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
     const auto own = Find(*server, outer, kVerify);
     if (Strictness(own) != Strictness({&verify})) {
       import->draft->Remark(own.empty() ? server->at : own[0]->at,
-                            fmt::format("\"{}\" of line {} holds for the clients of every server, "
+                            fmt::format("\"{}\" of {}:{} holds for the clients of every server, "
                                         "of this one too",
-                                        ImportText(verify.Text()), verify.at.line));
+                                        ImportText(verify.Text()), *verify.at.source,
+                                        verify.at.line));
     }
     if (Strictness(own) == 0) continue;
     for (const Directive* ca : Find(*server, outer, "ssl_client_certificate")) {

@@ -149,6 +149,19 @@ TEST(ImportNginxRedirect, ItIsOneToTheSameHostAndPath) {
             std::string::npos);
 }
 
+// A name that is sent to another one by TLS is no redirect to TLS.
+TEST(ImportNginxRedirect, OnlyRequestsWithoutTlsAreRedirected) {
+  const std::string by_tls = Import(
+      kPool + "server { listen 443 ssl;\nreturn 301 https://www.x$request_uri; }\n" + kTls);
+  EXPECT_EQ(by_tls.find("redirect_http"), std::string::npos) << by_tls;
+  EXPECT_NE(by_tls.find("# f:2: this server does not proxy"), std::string::npos) << by_tls;
+  const std::string both = Import(
+      kPool + "server { listen 80; listen 443 ssl; listen 444 ssl;\n"
+      "return 301 https://$host$request_uri; }\n" + kTls);
+  EXPECT_NE(both.find("listen: [\"0.0.0.0:80\", \"0.0.0.0:443 tls\"]"), std::string::npos) << both;
+  EXPECT_NE(both.find("what comes by TLS is not redirected"), std::string::npos) << both;
+}
+
 TEST(ImportNginxPool, WhatDiffersIsTold) {
   const std::string use = "server { listen 80; location / { proxy_pass http://u; } }\n";
   Check(use,

@@ -147,6 +147,19 @@ TEST(ImportNginxScope, OnlyUsualHeadersNeedNoRemark) {
   }
 }
 
+// Settings of TLS with backends are looked for where a proxy_pass asks for it.
+TEST(ImportNginxScope, BackendsAreProvenWhereAUseOfTlsAsksForIt) {
+  Check({
+      {"server { listen 80; location / { proxy_pass http://app; proxy_ssl_name x; }\n"
+       "location /s { proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem;\n"
+       "proxy_pass https://app; } }\n",
+       {"verify: true", "ca_file: \"ca.pem\"", "TLS is for all requests to backends"},
+       {"alone", "prove nothing"}},
+      {"server { listen 80; location / { proxy_pass https://app;\nproxy_ssl_name $host; } }\n",
+       {"# f:3: \"proxy_ssl_name $host\" the name is fixed (backend_tls.server_name)"}},
+  });
+}
+
 // The strictest server decides for the clients of all, whichever comes first.
 TEST(ImportNginxScope, ClientCertificatesAreAskedForAsTheStrictestServerDoes) {
   const std::string plain = "server { listen 443 ssl;\n location / { proxy_pass http://app; } }\n";
@@ -160,9 +173,9 @@ TEST(ImportNginxScope, ClientCertificatesAreAskedForAsTheStrictestServerDoes) {
     std::string text;
     const char* remark;
   } kCases[] = {
-      {plain + on, "# f:3: \"ssl_verify_client on\" of line 5 holds for the clients of every server"},
-      {off + on, "# f:4: \"ssl_verify_client on\" of line 6 holds for the clients of every server"},
-      {on + off, "# f:6: \"ssl_verify_client on\" of line 3 holds for the clients of every server"},
+      {plain + on, "# f:3: \"ssl_verify_client on\" of f:5 holds for the clients of every server"},
+      {off + on, "# f:4: \"ssl_verify_client on\" of f:6 holds for the clients of every server"},
+      {on + off, "# f:6: \"ssl_verify_client on\" of f:3 holds for the clients of every server"},
   };
   for (const auto& test : kCases) {
     const std::string yaml = Import(outer + test.text);
