@@ -56,6 +56,7 @@ void ImportDraft::Set(std::string_view path, std::string text, const SourcePosit
     }
     return;
   }
+  ++taken_;
   // Everything is text here; the binder knows what each key takes.
   root_.SetPath(path, ConfigNode::Scalar(std::move(text), at));
 }
@@ -72,6 +73,7 @@ void ImportDraft::SetNumber(std::string_view path, uint64_t value, const SourceP
 void ImportDraft::Add(std::string_view path, std::string item, const SourcePosition& at) {
   if (!Has(path)) root_.SetPath(path, ConfigNode::Sequence(at));
   if (!added_[std::string(path)].insert(item).second) return;
+  ++taken_;
   auto* list = const_cast<ConfigNode*>(root_.FindPath(path));
   list->items.push_back(ConfigNode::Scalar(std::move(item), at, true));
 }

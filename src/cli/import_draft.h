@@ -69,6 +69,8 @@ class ImportDraft {
 
   bool Has(std::string_view path) const { return root_.FindPath(path) != nullptr; }
   size_t backends() const;
+  // How many values were taken so far: whether something gave one.
+  size_t taken() const { return taken_; }
   // Forgets a key.
   void Remove(std::string_view path);
 
@@ -106,6 +108,7 @@ class ImportDraft {
   std::vector<std::pair<std::string, SourcePosition>> tls_listeners_;
   std::set<std::string, std::less<>> both_families_;  // ports
   std::set<std::string> said_;                        // the remarks, each once
+  size_t taken_ = 0;
   bool quiet_ = false;
 };
 

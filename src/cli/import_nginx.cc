@@ -277,13 +277,15 @@ void Importer::RemarkRedirect(const NginxUse& redirect) {
   if (NginxServes(import_, *redirect.server, true)) {
     import_.Remark(*redirect.pass, "what comes by TLS is not redirected: it goes to the backends");
   }
-  for (const Directive& directive : redirect.server->block) {
-    if (directive.name() != "location") continue;
-    if (!redirect.locations.empty() && redirect.locations[0] == &directive) continue;
-    draft_.Remark(directive.at, fmt::format("location {}: paths are not told apart, its requests "
-                                            "are redirected too",
-                                            NginxPathOf(directive)));
-  }
+  const auto remark = [&](const Directive& location) {
+    const bool redirects = !redirect.locations.empty() && redirect.locations[0] == &location;
+    if (location.name() != "location" || redirects) return;
+    draft_.Remark(location.at, fmt::format("location {}: paths are not told apart, its requests "
+                                           "are redirected too",
+                                           NginxPathOf(location)));
+  };
+  std::ranges::for_each(redirect.server->block, remark);
+  if (!redirect.locations.empty()) std::ranges::for_each(redirect.locations[0]->block, remark);
 }
 
 // A location that does not proxy, or those in one that does.

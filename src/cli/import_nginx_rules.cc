@@ -29,8 +29,16 @@ void Time(Import& import, const Directive& d, std::string_view path) {
 
 void ConnectTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.connect_ms"); }
 void ReadTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.request_ms"); }
-void ShutdownTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.drain_ms"); }
 void HeaderTimeout(Import& i, const Directive& d) { Time(i, d, "timeout.header_ms"); }
+
+// 0: as long as requests last. Here that is a day at most.
+void ShutdownTimeout(Import& import, const Directive& d) {
+  constexpr uint64_t kDay = 86'400'000;
+  uint64_t ms = 0;
+  if (!import.TimeMs(d, d.arg(0), &ms)) return;
+  if (ms == 0) import.Remark(d, "a leaving worker waits for a day at most");
+  import.draft->SetNumber("timeout.drain_ms", ms == 0 ? kDay : ms, d.at);
+}
 
 void KeepaliveTimeout(Import& import, const Directive& d) {
   uint64_t ms = 0;
@@ -46,7 +54,8 @@ void KeepaliveTimeout(Import& import, const Directive& d) {
 void KeepaliveRequests(Import& import, const Directive& d) {
   uint64_t number = 0;
   if (!import.Number(d, d.arg(0), &number)) return;
-  import.draft->SetNumber("limits.requests_per_connection", number, d.at);
+  // 0 leaves no connection open, where ours is without a limit then.
+  import.draft->SetNumber("limits.requests_per_connection", std::max<uint64_t>(number, 1), d.at);
 }
 
 void Workers(Import& import, const Directive& d) {

@@ -21,6 +21,12 @@ bool IsHsts(std::string_view name, const Directive& directive) {
          ToLowerAscii(directive.arg(0)) == "strict-transport-security";
 }
 
+// What is only remembered, until all was read.
+bool GivesLater(std::string_view name) {
+  return name == "set_real_ip_from" || name == "real_ip_header" || name == "proxy_ssl_name" ||
+         name == "proxy_ssl_server_name";
+}
+
 std::string NameOf(const Directive& block) {
   if (block.name() != "location") return "its server";
   return "its location " + NginxPathOf(block);
@@ -135,7 +141,9 @@ void NginxScope::Take(const NginxUse* use) {
           import_.Remark(*directive, "is sent by TLS only (tls.hsts_seconds)");
         continue;
       }
+      const size_t before = import_.draft->taken();
       ImportNginxDirective(&import_, *directive);
+      if (import_.draft->taken() == before && !GivesLater(name)) idle_.insert(directive);
     }
   }
 }
@@ -171,6 +179,7 @@ void NginxScope::RemarkWidened(const Chain& chain) {
       const Named& others = other == nullptr ? None() : other->by_name.find(name)->second;
       for (const Directive* value : values) {
         if (!Carries(name, *value) || (part_ != NginxPart::kClientTls && name == "add_header")) continue;
+        if (idle_.contains(value)) continue;
         if (std::ranges::any_of(others, [&](const auto* o) { return SameValues(o, value); })) continue;
         import_.Remark(*value, fmt::format("is for {} alone in nginx: here it holds for all",
                                            NameOf(*level->block)));

@@ -66,7 +66,8 @@ class NginxScope {
   bool serves_tls_;
   Chain whole_;
   std::map<std::pair<const void*, bool>, std::shared_ptr<const Level>> shared_;  // servers and outer
-  std::set<const void*> told_;  // the servers
+  std::set<const void*> told_;              // the blocks
+  std::set<const NginxDirective*> idle_;    // of the whole: what gave no value
 };
 
 }  // namespace ub

@@ -207,7 +207,7 @@ void UpstreamImport::Setting(const NginxDirective& directive) {
     draft_.SetNumber("connection_pool.idle_timeout_ms", number, directive.at);
   } else if (name == "keepalive_requests") {
     if (!import_.Number(directive, directive.arg(0), &number)) return;
-    draft_.SetNumber("connection_pool.max_requests", number, directive.at);
+    draft_.SetNumber("connection_pool.max_requests", std::max<uint64_t>(number, 1), directive.at);
   } else if (name == "queue") {
     if (!import_.Number(directive, directive.arg(0), &number)) return;
     draft_.SetNumber("queue.max_requests", number, directive.at);

@@ -106,13 +106,14 @@ TEST(ImportNginxRedirect, WhatElseSuchAServerDidIsTold) {
       Import(kPool + "upstream acme { server 10.0.0.9; }\nserver { listen 80;\ndeny 10.9.9.9;\n"
              "location /.well-known/acme-challenge/ { root /srv; }\n"
              "location /api/ { proxy_pass http://acme; }\n"
-             "location / { access_log off;\n return 301 https://$host$request_uri; } }\n" + kTls);
+             "location / { access_log off; location /in { return 403; }\n return 301 https://$host$request_uri; } }\n" + kTls);
   EXPECT_NE(yaml.find("redirect_http: true"), std::string::npos) << yaml;
   for (const char* remark :
        {"# f:4: \"deny 10.9.9.9\" has no counterpart",
         "# f:5: location /.well-known/acme-challenge/: paths are not told apart, its requests are "
         "redirected too",
         "# f:6: location /api/: paths are not told apart, its requests are redirected too",
+        "# f:7: location /in: paths are not told apart, its requests are redirected too",
         "# f:7: \"access_log off\" is for its location / alone: left out"}) {
     EXPECT_NE(yaml.find(remark), std::string::npos) << remark << "\n" << yaml;
   }

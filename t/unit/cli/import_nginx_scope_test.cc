@@ -114,6 +114,29 @@ TEST(ImportNginxScope, InnerValuesReplaceOuterOnes) {
   });
 }
 
+// Zero means something else there.
+TEST(ImportNginxScope, ZerosKeepTheirMeaning) {
+  Check({
+      {"keepalive_requests 0; client_max_body_size 0; worker_shutdown_timeout 0;\n"
+       "upstream u { server 1.1.1.1; keepalive_requests 0; }\n"
+       "server { listen 80; location / { proxy_pass http://u; } }\n",
+       {"requests_per_connection: 1 ", "max_requests: 1 ", "body_bytes: 0 ", "drain_ms: 86400000",
+        "a leaving worker waits for a day at most"}},
+  });
+}
+
+// What gave no value is not said to hold for all.
+TEST(ImportNginxScope, OnlyWhatWasTakenHoldsForAll) {
+  Check({
+      {"limit_conn_zone $server_name zone=n:1m;\n"
+       "server { listen 80; proxy_set_header Host $host; location / { access_log /a.log;\n"
+       "access_log /b.log; limit_conn n 5;\nproxy_pass http://app; }\n"
+       "location /x { proxy_pass http://app; } }\n",
+       {"# f:3: \"access_log /a.log\" is for its location / alone in nginx: here it holds for all"},
+       {"# f:4: \"access_log /b.log\" is for", "\"limit_conn n 5\" is for"}},
+  });
+}
+
 TEST(ImportNginxScope, HeadersAreInheritedAllOrNone) {
   constexpr const char* kRemark = "without proxy_set_header Host";
   Check({
