@@ -113,7 +113,7 @@ void ImportNginxLimit(NginxImport* import, const NginxDirective& directive);
 // What is neither upstream, server, location nor listen, in any block. Also told of what it does
 // not know.
 void ImportNginxDirective(NginxImport* import, const NginxDirective& directive);
-// Whether it makes a value of ours of such a directive, by NginxRuleName.
+// Whether it makes a value of ours, for the requests of its block, of such a directive, by NginxRuleName.
 bool NginxCarriesOver(std::string_view name);
 bool NginxTlsCarriesOver(std::string_view name);
 

@@ -200,6 +200,9 @@ void RealIpHeader(Import& import, const Directive& d) {
 
 void HealthCheck(Import& import, const Directive& d) {
   uint64_t number = 0;
+  if (import.draft->Has("health_check.path")) {
+    return import.Remark(d, "there is one health check; another was taken before");
+  }
   import.draft->Set("health_check.path", "/", d.at);
   for (size_t i = 0; i < d.size(); ++i) {
     const std::string& word = d.arg(i);
@@ -357,6 +360,7 @@ bool NginxCarriesOver(std::string_view name) {
   const Rule* rule = RuleOf(name);
   if (rule == nullptr || rule->take == nullptr) return false;
   if (rule->take == Tls) return NginxTlsCarriesOver(name);
+  if (rule->take == HealthCheck) return false;  // it is of the upstream, wherever it stands
   return rule->take != Header && rule->take != LimitStatus;
 }
 

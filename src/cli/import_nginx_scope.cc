@@ -143,7 +143,11 @@ void NginxScope::Take(const NginxUse* use) {
       }
       const size_t before = import_.draft->taken();
       ImportNginxDirective(&import_, *directive);
-      if (import_.draft->taken() == before && !GivesLater(name)) idle_.insert(directive);
+      if (whole_[i]->block == nullptr || !Carries(name, *directive)) continue;
+      if (import_.draft->taken() == before && !GivesLater(name)) continue;
+      Taken& taken = taken_[name];
+      taken.level = whole_[i];
+      taken.values.push_back(directive);
     }
   }
 }
@@ -170,22 +174,23 @@ void NginxScope::RemarkLevel(const Chain& chain, size_t at, bool redirects) {
 
 // What the whole says and other requests do not meet.
 void NginxScope::RemarkWidened(const Chain& chain) {
-  for (const auto& level : whole_) {
-    if (level->block == nullptr || std::ranges::find(chain, level) != chain.end()) continue;
-    for (const auto& [name, values] : level->by_name) {
-      if (Find(whole_, name) != level.get()) continue;
-      const Level* other = Find(chain, name);
-      if (other != nullptr && other->block != nullptr) continue;  // told there
-      const Named& others = other == nullptr ? None() : other->by_name.find(name)->second;
-      for (const Directive* value : values) {
-        if (!Carries(name, *value) || (part_ != NginxPart::kClientTls && name == "add_header")) continue;
-        if (idle_.contains(value)) continue;
-        if (std::ranges::any_of(others, [&](const auto* o) { return SameValues(o, value); })) continue;
-        import_.Remark(*value, fmt::format("is for {} alone in nginx: here it holds for all",
-                                           NameOf(*level->block)));
-      }
+  std::erase_if(taken_, [&](const auto& named) {
+    const auto& [name, taken] = named;
+    if (std::ranges::find(chain, taken.level) != chain.end()) return false;
+    const Level* other = Find(chain, name);
+    if (other != nullptr && other->block != nullptr && !InWhole(other)) return false;  // told there
+    const Named& others = other == nullptr ? None() : other->by_name.find(name)->second;
+    bool all = true;
+    for (const Directive* value : taken.values) {
+      const bool same = std::ranges::any_of(
+          others, [&](const Directive* directive) { return SameValues(directive, value); });
+      all = all && !same;
+      if (same) continue;
+      import_.Remark(*value, fmt::format("is for {} alone in nginx: here it holds for all",
+                                         NameOf(*taken.level->block)));
     }
-  }
+    return all;
+  });
 }
 
 void NginxScope::RemarkOther(const NginxUse& use) {

@@ -50,6 +50,10 @@ class NginxScope {
     std::map<std::string, Named, std::less<>> by_name;
     const NginxDirective* block = nullptr;  // null: outside of all servers
   };
+  struct Taken {  // what a block of the whole gave values by
+    std::shared_ptr<const Level> level;
+    Named values;
+  };
   using Chain = std::vector<std::shared_ptr<const Level>>;  // the innermost first
 
   bool IsAbout(std::string_view name) const;
@@ -67,7 +71,7 @@ class NginxScope {
   Chain whole_;
   std::map<std::pair<const void*, bool>, std::shared_ptr<const Level>> shared_;  // servers and outer
   std::set<const void*> told_;              // the blocks
-  std::set<const NginxDirective*> idle_;    // of the whole: what gave no value
+  std::map<std::string, Taken> taken_;      // by name, until it was said that they hold for all
 };
 
 }  // namespace ub

@@ -75,6 +75,16 @@ TEST(ImportNginxScope, ServersAndOuterBlocksCountToo) {
        "server { listen 80; location / { client_max_body_size 3m; proxy_pass http://app; }\n"
        "location /x { proxy_pass http://app; } }\n",
        {"body_bytes: 3m", "# f:3: \"client_max_body_size 3m\" is for its location / alone in nginx"}},
+      {"server { listen 80; client_max_body_size 2m;\n"
+       "location / { client_max_body_size 3m; proxy_pass http://app; }\n"
+       "location /x { proxy_pass http://app; } location /y { proxy_pass http://app; } }\n",
+       {"body_bytes: 3m", "# f:3: \"client_max_body_size 3m\" is for its location / alone in nginx"}},
+      // A check is of the upstream.
+      {"server { listen 80; location / { proxy_pass http://app; }\n"
+       "location /check { proxy_pass http://app; health_check uri=/ok; }\n"
+       "location /two { proxy_pass http://app; health_check uri=/two; } }\n",
+       {"path: \"/ok\"", "# f:4: \"health_check uri=/two\" there is one health check"},
+       {"alone"}},
       // The same in all.
       {"server { listen 80; location / { client_max_body_size 2m; proxy_pass http://app; }\n"
        "location /x { client_max_body_size 2m; proxy_pass http://app; } }\n",
