@@ -103,7 +103,7 @@ class ImportDraft {
   ConfigNode root_;
   ConfigProblems remarks_;
   ConfigProblems faults_;
-  std::map<std::string, SourcePosition> addresses_;                 // of the backends
+  std::map<std::string, SourcePosition> addresses_;                  // of the backends
   std::map<std::string, std::set<std::string>, std::less<>> added_;  // the items of each list
   std::vector<std::pair<std::string, SourcePosition>> tls_listeners_;
   std::set<std::string, std::less<>> both_families_;  // ports

@@ -53,12 +53,12 @@ struct NginxImport {
   SourcePosition real_ip_at{};
   std::optional<SourcePosition> accepts_at{};  // a listener that takes PROXY heads, and one that
   std::optional<SourcePosition> plain_at{};    // does not
-  uint64_t workers = 0;       // worker_processes; 0: auto or not given
-  size_t servers = 0;         // of the pool, backups included
-  bool grpc = false;          // it is grpc_pass that leads to the pool: by HTTP/2
-  bool http2 = false;         // `http2 on` for all servers
-  bool asks_by_name = false;  // proxy_ssl_server_name, proxy_ssl_verify
-  std::string backend_name{};      // proxy_ssl_name, where it is fixed
+  uint64_t workers = 0;                        // worker_processes; 0: auto or not given
+  size_t servers = 0;                          // of the pool, backups included
+  bool grpc = false;                           // it is grpc_pass that leads to the pool: by HTTP/2
+  bool http2 = false;                          // `http2 on` for all servers
+  bool asks_by_name = false;                   // proxy_ssl_server_name, proxy_ssl_verify
+  std::string backend_name{};                  // proxy_ssl_name, where it is fixed
   SourcePosition backend_name_at{};
 
   // The directive's argument `i` as a number, a time or a size; false: a fault, which is told.
@@ -69,7 +69,8 @@ struct NginxImport {
   void Remark(const NginxDirective& directive, std::string_view text) const;
 };
 
-// What a directive is known by: those of gRPC are the proxy's, "grpc_read_timeout" is "proxy_read_timeout".
+// What a directive is known by: those of gRPC are the proxy's, "grpc_read_timeout" is
+// "proxy_read_timeout".
 std::string NginxRuleName(const NginxDirective& directive);
 
 // The servers and settings of an upstream block.
@@ -113,7 +114,8 @@ void ImportNginxLimit(NginxImport* import, const NginxDirective& directive);
 // What is neither upstream, server, location nor listen, in any block. Also told of what it does
 // not know.
 void ImportNginxDirective(NginxImport* import, const NginxDirective& directive);
-// Whether it makes a value of ours, for the requests of its block, of such a directive, by NginxRuleName.
+// Whether it makes a value of ours, for the requests of its block, of such a directive, by
+// NginxRuleName.
 bool NginxCarriesOver(std::string_view name);
 bool NginxTlsCarriesOver(std::string_view name);
 

@@ -13,8 +13,9 @@ void TrustProxies(const NginxImport& import, bool by_proxy_protocol) {
   const bool named = by_proxy_protocol && !import.real_ip_from.empty();
   if (import.plain_at && !named) {
     return import.draft->Remark(
-        at, "proxy_protocol at some listeners only: left out, for here it goes by peer (set "
-            "proxy_protocol.accept, and name in proxy_protocol.trust those that send it)");
+        at,
+        "proxy_protocol at some listeners only: left out, for here it goes by peer (set "
+        "proxy_protocol.accept, and name in proxy_protocol.trust those that send it)");
   }
   import.draft->SetBool("proxy_protocol.accept", true, at);
   if (import.plain_at) {
@@ -26,8 +27,8 @@ void TrustProxies(const NginxImport& import, bool by_proxy_protocol) {
   if (named) return;
   for (const char* all : {"0.0.0.0/0", "::/0"}) import.draft->Add("proxy_protocol.trust", all, at);
   import.draft->Remark(at,
-                "proxy_protocol: every peer is believed, as in nginx: name those "
-                "that should be in proxy_protocol.trust");
+                       "proxy_protocol: every peer is believed, as in nginx: name those "
+                       "that should be in proxy_protocol.trust");
 }
 
 }  // namespace

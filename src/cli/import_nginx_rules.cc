@@ -125,7 +125,8 @@ void AccessLog(Import& import, const Directive& d) {
     return;
   }
   for (size_t i = 1; i < d.size(); ++i) {
-    if (d.arg(i).starts_with("if=")) import.Remark(d, "every request is logged, without a condition");
+    if (d.arg(i).starts_with("if="))
+      import.Remark(d, "every request is logged, without a condition");
   }
   const std::string format = d.size() > 1 ? d.arg(1) : "combined";
   if (format == "combined" || format.find('=') != std::string::npos) return;
@@ -189,9 +190,7 @@ void LimitStatus(Import& import, const Directive& d) {
 void Header(Import& import, const Directive& d) { ImportNginxHeader(&import, d); }
 void Tls(Import& import, const Directive& d) { ImportNginxTls(&import, d); }
 
-void RealIpFrom(Import& import, const Directive& d) {
-  import.real_ip_from.push_back(&d);
-}
+void RealIpFrom(Import& import, const Directive& d) { import.real_ip_from.push_back(&d); }
 
 void RealIpHeader(Import& import, const Directive& d) {
   import.real_ip_header = d.arg(0);

@@ -137,8 +137,7 @@ void NginxScope::Take(const NginxUse* use) {
     for (const auto& [name, directive] : whole_[i]->all) {
       if (IsOverridden(whole_, i, name)) continue;
       if (part_ != NginxPart::kClientTls && IsHsts(name, *directive)) {
-        if (!serves_tls_)
-          import_.Remark(*directive, "is sent by TLS only (tls.hsts_seconds)");
+        if (!serves_tls_) import_.Remark(*directive, "is sent by TLS only (tls.hsts_seconds)");
         continue;
       }
       const size_t before = import_.draft->taken();

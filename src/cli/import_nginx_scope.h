@@ -1,7 +1,7 @@
 // Which of nginx's settings hold for all requests. There a setting is one of the innermost block
-// that has it; here it is one of the whole instance. So one proxy_pass, that of `location /`, decides:
-// what its requests meet is carried over, and where those of another meet something else, a remark
-// says so. Used by import_nginx.
+// that has it; here it is one of the whole instance. So one proxy_pass, that of `location /`,
+// decides: what its requests meet is carried over, and where those of another meet something else,
+// a remark says so. Used by import_nginx.
 #ifndef UB_CLI_IMPORT_NGINX_SCOPE_H_
 #define UB_CLI_IMPORT_NGINX_SCOPE_H_
 
@@ -45,7 +45,8 @@ class NginxScope {
 
  private:
   using Named = std::vector<const NginxDirective*>;
-  struct Level {  // the settings of one block
+  // The settings of one block.
+  struct Level {
     std::vector<std::pair<std::string, const NginxDirective*>> all;  // by NginxRuleName, in order
     std::map<std::string, Named, std::less<>> by_name;
     const NginxDirective* block = nullptr;  // null: outside of all servers
@@ -69,9 +70,9 @@ class NginxScope {
   NginxPart part_;
   bool serves_tls_;
   Chain whole_;
-  std::map<std::pair<const void*, bool>, std::shared_ptr<const Level>> shared_;  // servers and outer
-  std::set<const void*> told_;              // the blocks
-  std::map<std::string, Taken> taken_;      // by name, until it was said that they hold for all
+  std::map<std::pair<const void*, bool>, std::shared_ptr<const Level>> shared_;  // by block
+  std::set<const void*> told_;          // the blocks
+  std::map<std::string, Taken> taken_;  // by name, until it was said that they hold for all
 };
 
 }  // namespace ub

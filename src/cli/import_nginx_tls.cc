@@ -188,7 +188,8 @@ void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
   const Directive& verify = *Find(*strictest, outer, kVerify)[0];
   import->draft->Set("tls.client_auth", verify.arg(0) == "on" ? "required" : "optional", verify.at);
   if (verify.arg(0) == "optional_no_ca") {
-    import->Remark(verify, "certificates that no authority of tls.client_ca has signed are refused");
+    import->Remark(verify,
+                   "certificates that no authority of tls.client_ca has signed are refused");
   }
   for (const Directive* ca : Find(*strictest, outer, "ssl_client_certificate")) {
     SetPath(*import, *ca, "tls.client_ca");
@@ -196,11 +197,11 @@ void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
   for (const Directive* server : servers) {
     const auto own = Find(*server, outer, kVerify);
     if (Strictness(own) != Strictness({&verify})) {
-      import->draft->Remark(own.empty() ? server->at : own[0]->at,
-                            fmt::format("\"{}\" of {}:{} holds for the clients of every server, "
-                                        "of this one too",
-                                        ImportText(verify.Text()), *verify.at.source,
-                                        verify.at.line));
+      import->draft->Remark(
+          own.empty() ? server->at : own[0]->at,
+          fmt::format("\"{}\" of {}:{} holds for the clients of every server, "
+                      "of this one too",
+                      ImportText(verify.Text()), *verify.at.source, verify.at.line));
     }
     if (Strictness(own) == 0) continue;
     for (const Directive* ca : Find(*server, outer, "ssl_client_certificate")) {

@@ -151,8 +151,10 @@ void UpstreamImport::Hash(const NginxDirective& directive) {
   if (key == "$request_uri" || key == "$uri" || key == "$scheme$proxy_host$request_uri" ||
       key == "$host$request_uri" || key == "$request_uri$is_args$args") {
     ours = "uri";
-    if (key == "$uri") import_.Remark(directive, "the query counts too: hash_key uri is the whole target");
-    if (key.starts_with("$host")) import_.Remark(directive, "the name of the host does not count here");
+    if (key == "$uri")
+      import_.Remark(directive, "the query counts too: hash_key uri is the whole target");
+    if (key.starts_with("$host"))
+      import_.Remark(directive, "the name of the host does not count here");
   }
   if (key.starts_with("$http_")) {
     ours = "header:" + key.substr(6);

@@ -16,7 +16,8 @@ bool BeginsWithPath(std::string_view text) {
       const std::string variable = (braces ? "${" : "$") + std::string(name) + (braces ? "}" : "");
       if (!text.starts_with(variable)) continue;
       const std::string_view rest = text.substr(variable.size());
-      if (braces || rest.empty() || (!std::isalnum(static_cast<unsigned char>(rest[0])) && rest[0] != '_'))
+      if (braces || rest.empty() ||
+          (!std::isalnum(static_cast<unsigned char>(rest[0])) && rest[0] != '_'))
         return true;
     }
   }

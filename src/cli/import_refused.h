@@ -8,8 +8,8 @@
 namespace ub {
 
 // Takes out the values that the problems are about. A line of the input may have given several
-// values, which all have its place: the key that a problem begins with tells which one is meant, and
-// of a list's items the one that it names. False: there is none of them.
+// values, which all have its place: the key that a problem begins with tells which one is meant,
+// and of a list's items the one that it names. False: there is none of them.
 bool RemoveRefused(ConfigNode* root, const ConfigProblems& problems);
 
 }  // namespace ub

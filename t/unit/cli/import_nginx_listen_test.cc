@@ -33,10 +33,12 @@ void Check(const std::string& before, const std::vector<Case>& cases) {
   for (const Case& test : cases) {
     const std::string yaml = Import(before + test.text);
     for (const char* text : test.has) {
-      EXPECT_NE(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n" << yaml;
+      EXPECT_NE(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n"
+                                                    << yaml;
     }
     for (const char* text : test.lacks) {
-      EXPECT_EQ(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n" << yaml;
+      EXPECT_EQ(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n"
+                                                    << yaml;
     }
   }
 }
@@ -67,15 +69,16 @@ TEST(ImportNginxListen, AnAddressIsOneSocket) {
 }
 
 TEST(ImportNginxListen, PortsMayBeARange) {
-  Check(kPool, {
-                   {"server { listen 8000-8002; location / { proxy_pass http://app; } }\n",
-                    {"[\"0.0.0.0:8000\", \"0.0.0.0:8001\", \"0.0.0.0:8002\"]"}},
-                   {"server { listen [::1]:80-81; location / { proxy_pass http://app; } }\n",
-                    {"[\"[::1]:80\", \"[::1]:81\"]"}},
-                   {"server { listen 81-80; location / { proxy_pass http://app; } }\n", {"fault: "}},
-                   {"server { listen no.such.example:81;\nlocation / { proxy_pass http://app; } }\n",
-                    {"# f: requests are taken at port 8080, the default"}},
-               });
+  Check(kPool,
+        {
+            {"server { listen 8000-8002; location / { proxy_pass http://app; } }\n",
+             {"[\"0.0.0.0:8000\", \"0.0.0.0:8001\", \"0.0.0.0:8002\"]"}},
+            {"server { listen [::1]:80-81; location / { proxy_pass http://app; } }\n",
+             {"[\"[::1]:80\", \"[::1]:81\"]"}},
+            {"server { listen 81-80; location / { proxy_pass http://app; } }\n", {"fault: "}},
+            {"server { listen no.such.example:81;\nlocation / { proxy_pass http://app; } }\n",
+             {"# f: requests are taken at port 8080, the default"}},
+        });
 }
 
 TEST(ImportNginxListen, TooManyAddressesAreAFault) {
@@ -86,16 +89,16 @@ TEST(ImportNginxListen, TooManyAddressesAreAFault) {
 
 // nginx takes PROXY heads by listener, ours by peer: nobody is to send one that does not now.
 TEST(ImportNginxListen, ProxyProtocolOfSomeListenersIsNotThatOfAll) {
-  Check(kPool,
-        {
-            {"server { listen 80; listen 81 proxy_protocol;\nlocation / { proxy_pass http://app; } }\n",
-             {"# f:2: proxy_protocol at some listeners only: left out"},
-             {"proxy_protocol:\n"}},
-            {"server { listen 80; listen 81 proxy_protocol; set_real_ip_from 10.1.0.0/16;\n"
-             "real_ip_header proxy_protocol; location / { proxy_pass http://app; } }\n",
-             {"accept: true", "trust: [\"10.1.0.0/16\"]",
-              "# f:2: proxy_protocol: trusted peers must send it at every listener"}},
-        });
+  Check(kPool, {
+                   {"server { listen 80; listen 81 proxy_protocol;\nlocation / { proxy_pass "
+                    "http://app; } }\n",
+                    {"# f:2: proxy_protocol at some listeners only: left out"},
+                    {"proxy_protocol:\n"}},
+                   {"server { listen 80; listen 81 proxy_protocol; set_real_ip_from 10.1.0.0/16;\n"
+                    "real_ip_header proxy_protocol; location / { proxy_pass http://app; } }\n",
+                    {"accept: true", "trust: [\"10.1.0.0/16\"]",
+                     "# f:2: proxy_protocol: trusted peers must send it at every listener"}},
+               });
 }
 
 constexpr const char* kTls =
@@ -103,10 +106,13 @@ constexpr const char* kTls =
 
 TEST(ImportNginxRedirect, WhatElseSuchAServerDidIsTold) {
   const std::string yaml =
-      Import(kPool + "upstream acme { server 10.0.0.9; }\nserver { listen 80;\ndeny 10.9.9.9;\n"
+      Import(kPool +
+             "upstream acme { server 10.0.0.9; }\nserver { listen 80;\ndeny 10.9.9.9;\n"
              "location /.well-known/acme-challenge/ { root /srv; }\n"
              "location /api/ { proxy_pass http://acme; }\n"
-             "location / { access_log off; location /in { return 403; }\n return 301 https://$host$request_uri; } }\n" + kTls);
+             "location / { access_log off; location /in { return 403; }\n return 301 "
+             "https://$host$request_uri; } }\n" +
+             kTls);
   EXPECT_NE(yaml.find("redirect_http: true"), std::string::npos) << yaml;
   for (const char* remark :
        {"# f:4: \"deny 10.9.9.9\" has no counterpart",
@@ -128,71 +134,74 @@ TEST(ImportNginxRedirect, ItIsOneToTheSameHostAndPath) {
         "rewrite ^/(.*)$ https://$http_host/$1 permanent;",
         "if ($host = a.b) { return 301 https://$host$request_uri; } return 404;",
         "location / { return 308 https://$host$uri; }"}) {
-    const std::string yaml =
-        Import(kPool + "server { listen 80;\n" + redirect + " }\n" + kTls);
+    const std::string yaml = Import(kPool + "server { listen 80;\n" + redirect + " }\n" + kTls);
     EXPECT_NE(yaml.find("redirect_http: true"), std::string::npos) << redirect << "\n" << yaml;
     EXPECT_EQ(yaml.find("sent to the name"), std::string::npos) << redirect << "\n" << yaml;
   }
   for (const char* other :
        {"return 301 https://new.example.org/;", "return 301 https://$host;",
         "return 301 https://$host/app$request_uri;", "return 301 http://$host$request_uri;",
-        "rewrite ^/old$ https://$host$request_uri;", "location = / { return 301 https://$host$uri; }",
+        "rewrite ^/old$ https://$host$request_uri;",
+        "location = / { return 301 https://$host$uri; }",
         "if ($request_method = GET) { return 301 https://$host$request_uri; }"}) {
     const std::string yaml = Import(kPool + "server { listen 80;\n" + other + " }\n" + kTls);
     EXPECT_EQ(yaml.find("redirect_http"), std::string::npos) << other << "\n" << yaml;
     EXPECT_NE(yaml.find("# f:2: this server does not proxy to the pool, and was left out"),
               std::string::npos)
-        << other << "\n" << yaml;
+        << other << "\n"
+        << yaml;
   }
-  EXPECT_NE(Import(kPool + "server { listen 80;\nreturn 301 https://www.x$request_uri; }\n" + kTls)
-                .find("# f:3: \"return 301 https://www.x$request_uri\" clients are sent to the name "
-                      "that they asked for"),
-            std::string::npos);
+  EXPECT_NE(
+      Import(kPool + "server { listen 80;\nreturn 301 https://www.x$request_uri; }\n" + kTls)
+          .find("# f:3: \"return 301 https://www.x$request_uri\" clients are sent to the name "
+                "that they asked for"),
+      std::string::npos);
 }
 
 // A name that is sent to another one by TLS is no redirect to TLS.
 TEST(ImportNginxRedirect, OnlyRequestsWithoutTlsAreRedirected) {
-  const std::string by_tls = Import(
-      kPool + "server { listen 443 ssl;\nreturn 301 https://www.x$request_uri; }\n" + kTls);
+  const std::string by_tls =
+      Import(kPool + "server { listen 443 ssl;\nreturn 301 https://www.x$request_uri; }\n" + kTls);
   EXPECT_EQ(by_tls.find("redirect_http"), std::string::npos) << by_tls;
   EXPECT_NE(by_tls.find("# f:2: this server does not proxy"), std::string::npos) << by_tls;
-  const std::string both = Import(
-      kPool + "server { listen 80; listen 443 ssl; listen 444 ssl;\n"
-      "return 301 https://$host$request_uri; }\n" + kTls);
+  const std::string both = Import(kPool +
+                                  "server { listen 80; listen 443 ssl; listen 444 ssl;\n"
+                                  "return 301 https://$host$request_uri; }\n" +
+                                  kTls);
   EXPECT_NE(both.find("listen: [\"0.0.0.0:80\", \"0.0.0.0:443 tls\"]"), std::string::npos) << both;
   EXPECT_NE(both.find("what comes by TLS is not redirected"), std::string::npos) << both;
 }
 
 TEST(ImportNginxPool, WhatDiffersIsTold) {
   const std::string use = "server { listen 80; location / { proxy_pass http://u; } }\n";
-  Check(use,
-        {
-            {"upstream u { hash $uri; server 10.0.0.1; }", {"the query counts too"}},
-            {"upstream u { hash $host$request_uri; server 10.0.0.1; }",
-             {"the name of the host does not count here"}},
-            {"upstream u { hash $request_uri; server 10.0.0.1; }", {}, {"\"hash"}},
-            {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2; }",
-             {"max_fails=0 is for some servers only"},
-             {"circuit_breaker:"}},
-            {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2 max_fails=0; }",
-             {"enabled: false"},
-             {"for some servers"}},
-            {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.3 max_fails=0;\n"
-             "server 10.0.0.2 down max_fails=0; }",
-             {"enabled: false"}},
-            {"upstream u { server 10.0.0.1 down;\nserver 10.0.0.2:81 backup; }",
-             {"host: \"10.0.0.2\", port: 81 }", "# f:3: the server is no backup here"},
-             {"backup: true"}},
-            {"upstream u { server 10.0.0.1; server 10.0.0.2 backup; }", {"backup: true"}},
-            {"upstream u { server 10.0.0.1; }\naccess_log /a.log combined if=$loggable;",
-             {"every request is logged, without a condition"}},
-        });
+  Check(use, {
+                 {"upstream u { hash $uri; server 10.0.0.1; }", {"the query counts too"}},
+                 {"upstream u { hash $host$request_uri; server 10.0.0.1; }",
+                  {"the name of the host does not count here"}},
+                 {"upstream u { hash $request_uri; server 10.0.0.1; }", {}, {"\"hash"}},
+                 {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2; }",
+                  {"max_fails=0 is for some servers only"},
+                  {"circuit_breaker:"}},
+                 {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2 max_fails=0; }",
+                  {"enabled: false"},
+                  {"for some servers"}},
+                 {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.3 max_fails=0;\n"
+                  "server 10.0.0.2 down max_fails=0; }",
+                  {"enabled: false"}},
+                 {"upstream u { server 10.0.0.1 down;\nserver 10.0.0.2:81 backup; }",
+                  {"host: \"10.0.0.2\", port: 81 }", "# f:3: the server is no backup here"},
+                  {"backup: true"}},
+                 {"upstream u { server 10.0.0.1; server 10.0.0.2 backup; }", {"backup: true"}},
+                 {"upstream u { server 10.0.0.1; }\naccess_log /a.log combined if=$loggable;",
+                  {"every request is logged, without a condition"}},
+             });
 }
 
 // A backup whose primaries are refused stands in for nobody; HAProxy's are the same.
 TEST(ImportNginxPool, ABackupAloneServes) {
   const std::string haproxy = Import(
-      "listen x\n mode http\n bind :80\n server a 10.0.0.1:80 disabled\n server b 10.0.0.2:80 backup\n",
+      "listen x\n mode http\n bind :80\n server a 10.0.0.1:80 disabled\n server b 10.0.0.2:80 "
+      "backup\n",
       "haproxy");
   EXPECT_NE(haproxy.find("host: \"10.0.0.2\""), std::string::npos) << haproxy;
   EXPECT_EQ(haproxy.find("backup: true"), std::string::npos) << haproxy;
@@ -203,7 +212,8 @@ TEST(ImportNginxPool, ABackupAloneServes) {
 // What is refused goes alone, whatever else its line gave.
 TEST(ImportRefused, OnlyTheRefusedValueIsDropped) {
   const std::string peers =
-      Import(kPool + "set_real_ip_from 10.0.0.0/8;\nset_real_ip_from lb.example.com;\n"
+      Import(kPool +
+             "set_real_ip_from 10.0.0.0/8;\nset_real_ip_from lb.example.com;\n"
              "set_real_ip_from 172.16.0.0/12;\nreal_ip_header X-Forwarded-For;\n"
              "server { listen 80; location / { proxy_pass http://app; } }\n");
   EXPECT_NE(peers.find("trust: [\"10.0.0.0/8\", \"172.16.0.0/12\"]"), std::string::npos) << peers;
@@ -214,13 +224,14 @@ TEST(ImportRefused, OnlyTheRefusedValueIsDropped) {
   EXPECT_NE(check.find("interval_ms: 7000"), std::string::npos) << check;
   EXPECT_NE(check.find("max_failures: 4"), std::string::npos) << check;
   EXPECT_EQ(check.find("  path:"), std::string::npos) << check;
-  const std::string server = Import("upstream u { server 10.0.0.1; server bad!name max_fails=3; }\n");
+  const std::string server =
+      Import("upstream u { server 10.0.0.1; server bad!name max_fails=3; }\n");
   EXPECT_NE(server.find("failure_threshold: 3"), std::string::npos) << server;
-  const std::string http =
-      Import("listen x\n mode http\n bind :80\n option httpchk\n"
-             " http-check send meth GET uri /health hdr good yes hdr bad: no\n"
-             " server s 10.0.0.1:80 check\n",
-             "haproxy");
+  const std::string http = Import(
+      "listen x\n mode http\n bind :80\n option httpchk\n"
+      " http-check send meth GET uri /health hdr good yes hdr bad: no\n"
+      " server s 10.0.0.1:80 check\n",
+      "haproxy");
   EXPECT_NE(http.find("path: \"/health\""), std::string::npos) << http;
   EXPECT_NE(http.find("good"), std::string::npos) << http;
 }
@@ -233,8 +244,8 @@ TEST(ImportNginxTree, AnIncludeIsKnownByItsWholeName) {
   std::ofstream(directory / "my-fastcgi.conf")
       << "server { listen 82; location / { proxy_pass http://app; } }\n";
   std::ofstream(directory / "fastcgi.conf") << "fastcgi_param A b;\n";
-  const std::string yaml = Import(kPool + "include my-fastcgi.conf;\ninclude fastcgi.conf;\n", "nginx",
-                                  (directory / "nginx.conf").string());
+  const std::string yaml = Import(kPool + "include my-fastcgi.conf;\ninclude fastcgi.conf;\n",
+                                  "nginx", (directory / "nginx.conf").string());
   fs::remove_all(directory);
   EXPECT_NE(yaml.find("listen_port: 82"), std::string::npos) << yaml;
   EXPECT_EQ(yaml.find("fastcgi_param"), std::string::npos) << yaml;

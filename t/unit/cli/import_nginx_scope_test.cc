@@ -1,5 +1,5 @@
-// nginx's settings are those of a block, ours of the whole instance: what holds for all must be what
-// held for the whole there, and the rest is told.
+// nginx's settings are those of a block, ours of the whole instance: what holds for all must be
+// what held for the whole there, and the rest is told.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -22,9 +22,9 @@ const std::string kPool = "upstream app { server 10.0.0.1:80; server 10.0.0.2:80
 
 std::string Import(const std::string& text, const std::string& pool = "") {
   const auto known = [](const std::string&) { return false; };
-  const ImportResult result =
-      ImportConfig({.file = "f", .from = "nginx", .pool = pool, .has_user = known, .has_group = known},
-                   kPool + text);
+  const ImportResult result = ImportConfig(
+      {.file = "f", .from = "nginx", .pool = pool, .has_user = known, .has_group = known},
+      kPool + text);
   return result.faults.empty() ? result.yaml : "fault: " + result.faults[0];
 }
 
@@ -32,10 +32,12 @@ void Check(const std::vector<Case>& cases) {
   for (const Case& test : cases) {
     const std::string yaml = Import(test.text);
     for (const char* text : test.has) {
-      EXPECT_NE(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n" << yaml;
+      EXPECT_NE(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n"
+                                                    << yaml;
     }
     for (const char* text : test.lacks) {
-      EXPECT_EQ(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n" << yaml;
+      EXPECT_EQ(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n"
+                                                    << yaml;
     }
   }
 }
@@ -46,7 +48,8 @@ TEST(ImportNginxScope, TheWholeDecidesAndOthersAreTold) {
       "server { listen 80; proxy_set_header Host $host;\n"
       "location /login { limit_req zone=z burst=5; proxy_pass http://app; }\n"
       "location = /health { access_log off; proxy_pass http://app; }\n"
-      "location /up { client_max_body_size 500m; proxy_read_timeout 900s; proxy_pass http://app; }\n"
+      "location /up { client_max_body_size 500m; proxy_read_timeout 900s; proxy_pass http://app; "
+      "}\n"
       "location / { proxy_pass http://app; } }\n";
   const std::string yaml = Import(others);
   EXPECT_EQ(yaml.find("rate_limit:"), std::string::npos) << yaml;
@@ -70,15 +73,18 @@ TEST(ImportNginxScope, ServersAndOuterBlocksCountToo) {
       // The other requests meet less, or the value of an outer block.
       {"server { listen 80; location / { client_max_body_size 2m; proxy_pass http://app; }\n"
        "location /x { proxy_pass http://app; } }\n",
-       {"body_bytes: 2m", "# f:2: \"client_max_body_size 2m\" is for its location / alone in nginx"}},
+       {"body_bytes: 2m",
+        "# f:2: \"client_max_body_size 2m\" is for its location / alone in nginx"}},
       {"client_max_body_size 2m;\n"
        "server { listen 80; location / { client_max_body_size 3m; proxy_pass http://app; }\n"
        "location /x { proxy_pass http://app; } }\n",
-       {"body_bytes: 3m", "# f:3: \"client_max_body_size 3m\" is for its location / alone in nginx"}},
+       {"body_bytes: 3m",
+        "# f:3: \"client_max_body_size 3m\" is for its location / alone in nginx"}},
       {"server { listen 80; client_max_body_size 2m;\n"
        "location / { client_max_body_size 3m; proxy_pass http://app; }\n"
        "location /x { proxy_pass http://app; } location /y { proxy_pass http://app; } }\n",
-       {"body_bytes: 3m", "# f:3: \"client_max_body_size 3m\" is for its location / alone in nginx"}},
+       {"body_bytes: 3m",
+        "# f:3: \"client_max_body_size 3m\" is for its location / alone in nginx"}},
       // A check is of the upstream.
       {"server { listen 80; location / { proxy_pass http://app; }\n"
        "location /check { proxy_pass http://app; health_check uri=/ok; }\n"
@@ -111,7 +117,8 @@ TEST(ImportNginxScope, InnerValuesReplaceOuterOnes) {
   Check({
       {"keepalive_timeout 0; proxy_next_upstream off; add_header Strict-Transport-Security "
        "max-age=9;\nserver { listen 443 ssl; ssl_certificate a.pem; keepalive_timeout 65;\n"
-       "proxy_next_upstream error timeout; add_header X-A b; location / { proxy_pass http://app; } }",
+       "proxy_next_upstream error timeout; add_header X-A b; location / { proxy_pass http://app; } "
+       "}",
        {"idle_ms: 65000", "on: [connect, reset, timeout]"},
        {"requests_per_connection", "max_attempts", "hsts_seconds"}},
       {"proxy_read_timeout 5s;\n"
@@ -164,8 +171,10 @@ TEST(ImportNginxScope, HeadersAreInheritedAllOrNone) {
 
 TEST(ImportNginxScope, OnlyUsualHeadersNeedNoRemark) {
   const auto with = [](const std::string& header) {
-    return Import("server { listen 80; location / { proxy_pass http://app;\n"
-                  "proxy_set_header Host $host; proxy_set_header " + header + "; } }\n");
+    return Import(
+        "server { listen 80; location / { proxy_pass http://app;\n"
+        "proxy_set_header Host $host; proxy_set_header " +
+        header + "; } }\n");
   };
   for (const char* usual :
        {"X-Real-IP $remote_addr", "X-Forwarded-For $proxy_add_x_forwarded_for",
@@ -196,8 +205,9 @@ TEST(ImportNginxScope, BackendsAreProvenWhereAUseOfTlsAsksForIt) {
 // The strictest server decides for the clients of all, whichever comes first.
 TEST(ImportNginxScope, ClientCertificatesAreAskedForAsTheStrictestServerDoes) {
   const std::string plain = "server { listen 443 ssl;\n location / { proxy_pass http://app; } }\n";
-  const std::string off = "server { listen 443 ssl;\n ssl_verify_client off;\n"
-                          " location / { proxy_pass http://app; } }\n";
+  const std::string off =
+      "server { listen 443 ssl;\n ssl_verify_client off;\n"
+      " location / { proxy_pass http://app; } }\n";
   const std::string on =
       "server { listen 8443 ssl; ssl_client_certificate ca.pem; ssl_verify_client on;\n"
       " location / { proxy_pass http://app; } }\n";
@@ -220,10 +230,10 @@ TEST(ImportNginxScope, ClientCertificatesAreAskedForAsTheStrictestServerDoes) {
 }
 
 TEST(ImportNginxScope, OnlyALocationOfEveryPathIsTheWhole) {
-  const std::string yaml =
-      Import("upstream landing { server 10.9.9.9; }\n"
-             "server { listen 80; location = / { proxy_pass http://landing; }\n"
-             "location ^~ / { proxy_pass http://app; } }\n");
+  const std::string yaml = Import(
+      "upstream landing { server 10.9.9.9; }\n"
+      "server { listen 80; location = / { proxy_pass http://landing; }\n"
+      "location ^~ / { proxy_pass http://app; } }\n");
   EXPECT_NE(yaml.find("the upstream \"app\""), std::string::npos) << yaml;
   Check({
       {"server { listen 80; location = / { proxy_pass http://app; } }\n",
