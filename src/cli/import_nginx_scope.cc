@@ -154,7 +154,9 @@ void NginxScope::Take(const NginxUse* use) {
 // What one block says that the whole does not.
 void NginxScope::RemarkLevel(const Chain& chain, size_t at, bool redirects) {
   const Level& level = *chain[at];
-  for (const auto& [name, directive] : level.all) {
+  for (const auto& named : level.all) {
+    const std::string& name = named.first;
+    const Directive* directive = named.second;
     if (IsOverridden(chain, at, name)) continue;
     if (redirects && NginxLeadsToHttps(*directive)) continue;
     if (!Carries(name, *directive)) {

@@ -185,10 +185,11 @@ void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
     if (Strictness(Find(*server, outer, kVerify)) > before) strictest = server;
   }
   if (strictest == nullptr) return;
-  const Directive& verify = *Find(*strictest, outer, kVerify)[0];
-  import->draft->Set("tls.client_auth", verify.arg(0) == "on" ? "required" : "optional", verify.at);
-  if (verify.arg(0) == "optional_no_ca") {
-    import->Remark(verify,
+  const Directive* verify = Find(*strictest, outer, kVerify)[0];
+  import->draft->Set("tls.client_auth", verify->arg(0) == "on" ? "required" : "optional",
+                     verify->at);
+  if (verify->arg(0) == "optional_no_ca") {
+    import->Remark(*verify,
                    "certificates that no authority of tls.client_ca has signed are refused");
   }
   for (const Directive* ca : Find(*strictest, outer, "ssl_client_certificate")) {
@@ -196,12 +197,12 @@ void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
   }
   for (const Directive* server : servers) {
     const auto own = Find(*server, outer, kVerify);
-    if (Strictness(own) != Strictness({&verify})) {
+    if (Strictness(own) != Strictness({verify})) {
       import->draft->Remark(
           own.empty() ? server->at : own[0]->at,
           fmt::format("\"{}\" of {}:{} holds for the clients of every server, "
                       "of this one too",
-                      ImportText(verify.Text()), *verify.at.source, verify.at.line));
+                      ImportText(verify->Text()), *verify->at.source, verify->at.line));
     }
     if (Strictness(own) == 0) continue;
     for (const Directive* ca : Find(*server, outer, "ssl_client_certificate")) {
@@ -212,7 +213,7 @@ void VerifyClients(Import* import, const std::vector<const Directive*>& servers,
 
 // The server that is the default one somewhere, where one says so, before the others.
 std::vector<const Directive*> DefaultFirst(std::vector<const Directive*> servers) {
-  std::ranges::stable_partition(servers, [](const Directive* server) {
+  std::stable_partition(servers.begin(), servers.end(), [](const Directive* server) {
     return std::ranges::any_of(server->block, [](const Directive& directive) {
       return directive.name() == "listen" &&
              std::ranges::find(directive.words, "default_server") != directive.words.end();
