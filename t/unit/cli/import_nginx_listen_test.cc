@@ -8,77 +8,56 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/import.h"
+#include "support/import_cases.h"
 
 namespace ub {
 namespace {
-
-struct Case {
-  const char* text;
-  std::vector<const char*> has;
-  std::vector<const char*> lacks = {};
-};
 
 const std::string kPool = "upstream app { server 10.0.0.1:80; server 10.0.0.2:80; }\n";
 
 std::string Import(const std::string& text, const std::string& from = "nginx",
                    const std::string& file = "f") {
-  const auto known = [](const std::string&) { return false; };
-  const ImportResult result =
-      ImportConfig({.file = file, .from = from, .has_user = known, .has_group = known}, text);
-  return result.faults.empty() ? result.yaml : "fault: " + result.faults[0];
-}
-
-void Check(const std::string& before, const std::vector<Case>& cases) {
-  for (const Case& test : cases) {
-    const std::string yaml = Import(before + test.text);
-    for (const char* text : test.has) {
-      EXPECT_NE(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n"
-                                                    << yaml;
-    }
-    for (const char* text : test.lacks) {
-      EXPECT_EQ(yaml.find(text), std::string::npos) << text << "\n in " << test.text << "\n"
-                                                    << yaml;
-    }
-  }
+  return Imported(from, text, file);
 }
 
 // One `listen` says it for all at its address.
 TEST(ImportNginxListen, AnAddressIsOneSocket) {
-  Check(kPool + "ssl_certificate a.pem;\n",
-        {
-            {"server { listen 443; location / { proxy_pass http://app; } }\n"
-             "server { listen *:443 ssl; location / { proxy_pass http://app; } }\n",
-             {"listen: [\"0.0.0.0:443 tls\"]"},
-             {"twice"}},
-            {"server { listen 443 ssl; location / { proxy_pass http://app; } }\n"
-             "server { listen 443; location / { proxy_pass http://app; } }\n",
-             {"listen: [\"0.0.0.0:443 tls\"]"},
-             {"twice"}},
-            // Also one that belongs to another pool.
-            {"server { listen 80; location / { proxy_pass http://app; } }\n"
-             "server { listen 80 http2 proxy_protocol; return 404; }\n",
-             {"listen: [\"0.0.0.0:80 h2c\"]", "accept: true"}},
-            {"server { listen 80; http2 on; location / { proxy_pass http://app; } }\n",
-             {"listen: [\"0.0.0.0:80 h2c\"]"},
-             {"has no counterpart"}},
-            {"server { listen 443 ssl; http2 on; location / { proxy_pass http://app; } }\n",
-             {"listen: [\"0.0.0.0:443 tls\"]"},
-             {"has no counterpart"}},
-        });
+  ExpectImported(
+      "nginx", kPool + "ssl_certificate a.pem;\n",
+      {
+          {"server { listen 443; location / { proxy_pass http://app; } }\n"
+           "server { listen *:443 ssl; location / { proxy_pass http://app; } }\n",
+           {"listen: [\"0.0.0.0:443 tls\"]"},
+           {"twice"}},
+          {"server { listen 443 ssl; location / { proxy_pass http://app; } }\n"
+           "server { listen 443; location / { proxy_pass http://app; } }\n",
+           {"listen: [\"0.0.0.0:443 tls\"]"},
+           {"twice"}},
+          // Also one that belongs to another pool.
+          {"server { listen 80; location / { proxy_pass http://app; } }\n"
+           "server { listen 80 http2 proxy_protocol; return 404; }\n",
+           {"listen: [\"0.0.0.0:80 h2c\"]", "accept: true"}},
+          {"server { listen 80; http2 on; location / { proxy_pass http://app; } }\n",
+           {"listen: [\"0.0.0.0:80 h2c\"]"},
+           {"has no counterpart"}},
+          {"server { listen 443 ssl; http2 on; location / { proxy_pass http://app; } }\n",
+           {"listen: [\"0.0.0.0:443 tls\"]"},
+           {"has no counterpart"}},
+      });
 }
 
 TEST(ImportNginxListen, PortsMayBeARange) {
-  Check(kPool,
-        {
-            {"server { listen 8000-8002; location / { proxy_pass http://app; } }\n",
-             {"[\"0.0.0.0:8000\", \"0.0.0.0:8001\", \"0.0.0.0:8002\"]"}},
-            {"server { listen [::1]:80-81; location / { proxy_pass http://app; } }\n",
-             {"[\"[::1]:80\", \"[::1]:81\"]"}},
-            {"server { listen 81-80; location / { proxy_pass http://app; } }\n", {"fault: "}},
-            {"server { listen no.such.example:81;\nlocation / { proxy_pass http://app; } }\n",
-             {"# f: requests are taken at port 8080, the default"}},
-        });
+  ExpectImported(
+      "nginx", kPool,
+      {
+          {"server { listen 8000-8002; location / { proxy_pass http://app; } }\n",
+           {"[\"0.0.0.0:8000\", \"0.0.0.0:8001\", \"0.0.0.0:8002\"]"}},
+          {"server { listen [::1]:80-81; location / { proxy_pass http://app; } }\n",
+           {"[\"[::1]:80\", \"[::1]:81\"]"}},
+          {"server { listen 81-80; location / { proxy_pass http://app; } }\n", {"fault: "}},
+          {"server { listen no.such.example:81;\nlocation / { proxy_pass http://app; } }\n",
+           {"# f: requests are taken at port 8080, the default"}},
+      });
 }
 
 TEST(ImportNginxListen, TooManyAddressesAreAFault) {
@@ -89,16 +68,18 @@ TEST(ImportNginxListen, TooManyAddressesAreAFault) {
 
 // nginx takes PROXY heads by listener, ours by peer: nobody is to send one that does not now.
 TEST(ImportNginxListen, ProxyProtocolOfSomeListenersIsNotThatOfAll) {
-  Check(kPool, {
-                   {"server { listen 80; listen 81 proxy_protocol;\nlocation / { proxy_pass "
-                    "http://app; } }\n",
-                    {"# f:2: proxy_protocol at some listeners only: left out"},
-                    {"proxy_protocol:\n"}},
-                   {"server { listen 80; listen 81 proxy_protocol; set_real_ip_from 10.1.0.0/16;\n"
-                    "real_ip_header proxy_protocol; location / { proxy_pass http://app; } }\n",
-                    {"accept: true", "trust: [\"10.1.0.0/16\"]",
-                     "# f:2: proxy_protocol: trusted peers must send it at every listener"}},
-               });
+  ExpectImported(
+      "nginx", kPool,
+      {
+          {"server { listen 80; listen 81 proxy_protocol;\nlocation / { proxy_pass "
+           "http://app; } }\n",
+           {"# f:2: proxy_protocol at some listeners only: left out"},
+           {"proxy_protocol:\n"}},
+          {"server { listen 80; listen 81 proxy_protocol; set_real_ip_from 10.1.0.0/16;\n"
+           "real_ip_header proxy_protocol; location / { proxy_pass http://app; } }\n",
+           {"accept: true", "trust: [\"10.1.0.0/16\"]",
+            "# f:2: proxy_protocol: trusted peers must send it at every listener"}},
+      });
 }
 
 constexpr const char* kTls =
@@ -174,27 +155,28 @@ TEST(ImportNginxRedirect, OnlyRequestsWithoutTlsAreRedirected) {
 
 TEST(ImportNginxPool, WhatDiffersIsTold) {
   const std::string use = "server { listen 80; location / { proxy_pass http://u; } }\n";
-  Check(use, {
-                 {"upstream u { hash $uri; server 10.0.0.1; }", {"the query counts too"}},
-                 {"upstream u { hash $host$request_uri; server 10.0.0.1; }",
-                  {"the name of the host does not count here"}},
-                 {"upstream u { hash $request_uri; server 10.0.0.1; }", {}, {"\"hash"}},
-                 {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2; }",
-                  {"max_fails=0 is for some servers only"},
-                  {"circuit_breaker:"}},
-                 {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2 max_fails=0; }",
-                  {"enabled: false"},
-                  {"for some servers"}},
-                 {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.3 max_fails=0;\n"
-                  "server 10.0.0.2 down max_fails=0; }",
-                  {"enabled: false"}},
-                 {"upstream u { server 10.0.0.1 down;\nserver 10.0.0.2:81 backup; }",
-                  {"host: \"10.0.0.2\", port: 81 }", "# f:3: the server is no backup here"},
-                  {"backup: true"}},
-                 {"upstream u { server 10.0.0.1; server 10.0.0.2 backup; }", {"backup: true"}},
-                 {"upstream u { server 10.0.0.1; }\naccess_log /a.log combined if=$loggable;",
-                  {"every request is logged, without a condition"}},
-             });
+  ExpectImported("nginx", use,
+                 {
+                     {"upstream u { hash $uri; server 10.0.0.1; }", {"the query counts too"}},
+                     {"upstream u { hash $host$request_uri; server 10.0.0.1; }",
+                      {"the name of the host does not count here"}},
+                     {"upstream u { hash $request_uri; server 10.0.0.1; }", {}, {"\"hash"}},
+                     {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2; }",
+                      {"max_fails=0 is for some servers only"},
+                      {"circuit_breaker:"}},
+                     {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.2 max_fails=0; }",
+                      {"enabled: false"},
+                      {"for some servers"}},
+                     {"upstream u { server 10.0.0.1 max_fails=0; server 10.0.0.3 max_fails=0;\n"
+                      "server 10.0.0.2 down max_fails=0; }",
+                      {"enabled: false"}},
+                     {"upstream u { server 10.0.0.1 down;\nserver 10.0.0.2:81 backup; }",
+                      {"host: \"10.0.0.2\", port: 81 }", "# f:3: the server is no backup here"},
+                      {"backup: true"}},
+                     {"upstream u { server 10.0.0.1; server 10.0.0.2 backup; }", {"backup: true"}},
+                     {"upstream u { server 10.0.0.1; }\naccess_log /a.log combined if=$loggable;",
+                      {"every request is logged, without a condition"}},
+                 });
 }
 
 // A backup whose primaries are refused stands in for nobody; HAProxy's are the same.
