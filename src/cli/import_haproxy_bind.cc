@@ -146,11 +146,11 @@ bool RedirectsAll(HaproxyImport* import) {
 }
 
 // What a frontend does before it redirects, or besides.
-void RemarkRedirecting(HaproxyImport* import, const HaproxySection& front) {
-  for (const Line& line : front.lines) {
+void RemarkRedirecting(HaproxyImport* import, const HaproxyProxy& front) {
+  for (const Line& line : front.section->lines) {
     const HaproxyKeyword keyword = FindHaproxyKeyword(line);
     if (line.name() == "bind" || line.name() == "mode" || line.name() == "option") continue;
-    if (IsHaproxyHttpsRedirect(line)) continue;
+    if (&line == front.redirect) continue;
     if (!keyword.name.empty() && !keyword.carried && !keyword.lost && line.name() != "use_backend")
       continue;
     import->Remark(line, "is not carried over: all that comes to this frontend is redirected");
@@ -176,7 +176,7 @@ void TakeRedirectingFronts(HaproxyImport* import) {
     for (const Line* line : proxy.lines) {
       if (line->name() == "bind") ImportHaproxyBind(import, *line);
     }
-    RemarkRedirecting(import, *proxy.section);
+    RemarkRedirecting(import, proxy);
   }
 }
 

@@ -68,10 +68,12 @@ void Resolver::Take(const HaproxySection& from) {
 
 }  // namespace
 
-bool IsHaproxyHttpsRedirect(const HaproxyLine& line) {
+HaproxyRedirect HttpsRedirectOf(const HaproxyLine& line, const HaproxyAcls& acls) {
   const size_t from = line.name() == "http-request" ? 1 : 0;
-  if (line.name() != "redirect" && (from == 0 || line.arg(0) != "redirect")) return false;
-  if (line.arg(from) != "scheme" || line.arg(from + 1) != "https") return false;
+  if (line.name() != "redirect" && (from == 0 || line.arg(0) != "redirect")) {
+    return HaproxyRedirect::kNone;
+  }
+  if (line.arg(from) != "scheme" || line.arg(from + 1) != "https") return HaproxyRedirect::kNone;
   std::string condition;
   for (size_t i = from + 2; i < line.size(); ++i) {
     if (line.arg(i) == "code") {
@@ -80,7 +82,16 @@ bool IsHaproxyHttpsRedirect(const HaproxyLine& line) {
       condition += line.arg(i);
     }
   }
-  return condition.empty() || condition == "unless{ssl_fc}" || condition == "if!{ssl_fc}";
+  bool always = condition.empty();
+  for (const std::string_view without : {"unless", "if!"}) {
+    if (!condition.starts_with(without)) continue;
+    const std::string_view tls = std::string_view(condition).substr(without.size());
+    const auto acl = acls.find(tls);
+    const bool named = acl != acls.end() && acl->second.size() == 1 &&
+                       acl->second[0]->size() == 2 && acl->second[0]->arg(1) == "ssl_fc";
+    always = named || tls == "{ssl_fc}";
+  }
+  return always ? HaproxyRedirect::kAlways : HaproxyRedirect::kUnderConditions;
 }
 
 HaproxyProxy::HaproxyProxy(const HaproxySection& given, uint8_t given_sides)
@@ -95,7 +106,9 @@ HaproxyProxy::HaproxyProxy(const HaproxySection& given, uint8_t given_sides)
     lines.push_back(&line);
     if (!entry.keyword.name.empty()) by_name[entry.keyword.name] = &line;
     if (line.name() == "acl" && line.size() > 1) acls[line.arg(0)].push_back(&line);
-    if (redirect == nullptr && IsHaproxyHttpsRedirect(line)) redirect = &line;
+    if (redirect == nullptr && HttpsRedirectOf(line, acls) == HaproxyRedirect::kAlways) {
+      redirect = &line;
+    }
     if (line.name() != "bind") continue;
     const bool tls = std::ranges::find(line.words, "ssl") != line.words.end();
     any_tls = any_tls || tls;

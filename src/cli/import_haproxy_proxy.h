@@ -36,9 +36,12 @@ struct HaproxyKeyword {
 // What is known of a line's keyword.
 HaproxyKeyword FindHaproxyKeyword(const HaproxyLine& line);
 
-// "redirect scheme https ...", with or without "http-request" before it, under no condition but
-// that the request came without TLS.
-bool IsHaproxyHttpsRedirect(const HaproxyLine& line);
+using HaproxyAcls = std::map<std::string_view, std::vector<const HaproxyLine*>>;
+
+// "redirect scheme https ...", with or without "http-request" before it; `always`: under no
+// condition but that the request came without TLS, which one of the acls may say.
+enum class HaproxyRedirect : uint8_t { kNone, kUnderConditions, kAlways };
+HaproxyRedirect HttpsRedirectOf(const HaproxyLine& line, const HaproxyAcls& acls);
 
 // The lines that hold in a proxy, the outermost defaults' first: without those that a later one
 // replaces or takes back, and without those that speak of a side that the proxy has not.
@@ -49,7 +52,7 @@ struct HaproxyProxy {
   uint8_t sides;
   std::vector<const HaproxyLine*> lines{};
   std::map<std::string_view, const HaproxyLine*> by_name{};  // of each keyword, the last line
-  std::map<std::string_view, std::vector<const HaproxyLine*>> acls{};
+  HaproxyAcls acls{};
   bool all_tls = true, any_tls = false;   // of a front's binds
   const HaproxyLine* redirect = nullptr;  // sends what comes without TLS to https
 

@@ -173,8 +173,15 @@ void AddHeader(Import& import, const Line& line) {
 }
 
 void Redirect(Import& import, const Line& line) {
-  if (!IsHaproxyHttpsRedirect(line)) {
-    import.Remark(line, "has no counterpart: requests are neither changed nor routed");
+  static const HaproxyAcls none;
+  switch (HttpsRedirectOf(line, import.current == nullptr ? none : import.current->acls)) {
+    case HaproxyRedirect::kNone:
+      return import.Remark(line, "has no counterpart: requests are neither changed nor routed");
+    case HaproxyRedirect::kUnderConditions:
+      return import.Remark(line,
+                           "is left out: tls.redirect_http is for all that comes without TLS");
+    case HaproxyRedirect::kAlways:
+      return;
   }
 }
 

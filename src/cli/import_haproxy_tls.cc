@@ -113,6 +113,9 @@ bool ImportHaproxyBindTls(HaproxyImport* import, const HaproxyLine& line, size_t
   if (!known->remark.empty()) {
     draft.Remark(line.at, fmt::format("\"{}\" {}", word, known->remark));
     taken = false;
+  } else if (word == "ciphers" && value.starts_with("PROFILE=")) {
+    draft.Remark(line.at, "the ciphers are our own: profiles of the system are not known");
+    taken = false;
   } else if (known->key == "tls.client_ca") {
     taken = AsksClients(line);
     if (taken) draft.Set(known->key, Below(import->ca_base, value), at);

@@ -215,6 +215,10 @@ void Importer::ImportPart(NginxPart part, const std::vector<const NginxUse*>& us
   if (uses.empty()) return;
   const NginxUse* whole = WholeOf(uses);
   NginxScope scope(&import_, outer_, part);
+  // The strictest, whichever comes first.
+  const auto proves = [&](const NginxUse* use) { return scope.ProvesBackends(*use); };
+  const auto strict = std::ranges::find_if(uses, proves);
+  if (part == NginxPart::kBackendTls && strict != uses.end() && !proves(whole)) whole = *strict;
   scope.Take(whole);
   for (const NginxUse* use : uses) scope.RemarkOther(*use);
 }
@@ -324,7 +328,15 @@ void Importer::RemarkOthers(const std::string& pool) {
   }
   for (const Directive* server : all_servers_) {
     if (InPool(server)) continue;
-    draft_.Remark(server->at, "this server does not proxy to the pool, and was left out");
+    if (!NginxIsServed(import_, *server)) {
+      draft_.Remark(server->at, "this server does not proxy to the pool, and was left out");
+      continue;
+    }
+    const bool redirects = NginxServes(import_, *server, false) && NginxRedirect(*server);
+    draft_.Remark(server->at,
+                  fmt::format("this server was left out: its address is that of others too, and "
+                              "what it did not pass on goes to the backends{}",
+                              redirects ? ", not to https (tls.redirect_http is for all)" : ""));
   }
   for (const Directive* upstream : upstreams_) {
     const std::string name = ImportText(upstream->arg(0));

@@ -36,6 +36,7 @@ std::string ImportNginx(const ImportOptions& options, std::string_view text, Imp
 // What all `listen` of one address say together, for nginx opens it once.
 struct NginxSocket {
   bool tls = false, http2 = false, proxy = false;
+  bool taken = false;                              // it is served here too
   SourcePosition proxy_at{};                       // the first that takes PROXY heads
   const NginxDirective* default_server = nullptr;  // where one says that it is
 };
@@ -86,6 +87,8 @@ void CollectNginxListens(NginxImport* import, const NginxDirective& server);
 void ImportNginxListeners(NginxImport* import, const NginxDirective& server, bool redirects);
 // Whether it has one with TLS, or one without.
 bool NginxServes(const NginxImport& import, const NginxDirective& server, bool tls);
+// Whether one of its addresses is served here, for another server.
+bool NginxIsServed(const NginxImport& import, const NginxDirective& server);
 // The server that says it is the default one at an address of this server; null: none says so.
 const NginxDirective* NginxDefaultBeside(const NginxImport& import, const NginxDirective& server);
 // The certificates of the servers that are carried over and speak TLS, and which of their clients

@@ -52,8 +52,9 @@ void ImportListen(NginxImport* import, const Directive& listen, bool redirects) 
     if (const Result<Endpoint> endpoint = ParseEndpoint(address, false); !endpoint) {
       return import->draft->Fault(listen.at, "listen: " + endpoint.error().detail());
     }
-    const NginxSocket& socket = import->sockets[address];
+    NginxSocket& socket = import->sockets[address];
     if (socket.tls && redirects) continue;
+    socket.taken = true;
     if (socket.proxy && !import->accepts_at) import->accepts_at = socket.proxy_at;
     if (!socket.proxy && !import->plain_at) import->plain_at = listen.at;
     if (socket.tls) {  // HTTP/2 is agreed upon there, whether it is asked for here or not
@@ -124,6 +125,14 @@ bool NginxServes(const NginxImport& import, const Directive& server, bool tls) {
     serves |= import.sockets.find(address)->second.tls == tls;
   });
   return serves;
+}
+
+bool NginxIsServed(const NginxImport& import, const Directive& server) {
+  bool served = false;
+  ForEachAddress(server, [&](const Directive&, const std::string& address) {
+    served |= import.sockets.find(address)->second.taken;
+  });
+  return served;
 }
 
 const Directive* NginxDefaultBeside(const NginxImport& import, const Directive& server) {

@@ -366,6 +366,10 @@ bool NginxCarriesOver(std::string_view name) {
 void ImportNginxDirective(NginxImport* import, const NginxDirective& directive) {
   const Rule* rule = RuleOf(NginxRuleName(directive));
   if (rule == nullptr) return import->Remark(directive, "has no counterpart");
+  if (NginxLeadsToHttps(directive)) {
+    return import->Remark(directive,
+                          "is left out: tls.redirect_http is for all that comes without TLS");
+  }
   if (rule->take == nullptr) {
     const bool off = directive.size() == 1 && directive.arg(0) == "off";
     if (!rule->remark.empty() && !off) import->Remark(directive, rule->remark);

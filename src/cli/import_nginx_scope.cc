@@ -216,4 +216,10 @@ bool NginxScope::SetsHost(const NginxUse& use) {
   });
 }
 
+bool NginxScope::ProvesBackends(const NginxUse& use) {
+  return std::ranges::any_of(ValuesOf(ChainOf(&use), "proxy_ssl_verify"), [](const Directive* d) {
+    return d->size() > 0 && d->arg(0) == "on";
+  });
+}
+
 }  // namespace ub

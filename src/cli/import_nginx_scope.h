@@ -42,6 +42,8 @@ class NginxScope {
   void RemarkRedirect(const NginxUse& use);
   // Whether a proxy_set_header of Host holds for it.
   bool SetsHost(const NginxUse& use);
+  // Whether backends have to prove for it who they are.
+  bool ProvesBackends(const NginxUse& use);
 
  private:
   using Named = std::vector<const NginxDirective*>;

@@ -43,6 +43,9 @@ void BackendCertificate(Import& import, const Directive& d) {
 void BackendKey(Import& import, const Directive& d) { SetPath(import, d, "backend_tls.key"); }
 
 void Ciphers(Import& import, const Directive& d) {
+  if (d.arg(0).starts_with("PROFILE=")) {
+    return import.Remark(d, "the ciphers are our own: profiles of the system are not known");
+  }
   import.draft->Set("tls.ciphers", d.arg(0), d.at);
 }
 

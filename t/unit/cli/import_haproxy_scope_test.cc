@@ -91,6 +91,29 @@ TEST(ImportHaproxyScope, ARedirectIsForAllListenersWithoutTlsOrLeftOut) {
       });
 }
 
+TEST(ImportHaproxyScope, AnAclMaySayThatARequestCameByTls) {
+  const std::string web =
+      "frontend web\n mode http\n bind :80\n" + kTls + " default_backend app\n acl https ssl_fc\n";
+  ExpectImported(
+      "haproxy", "",
+      {
+          {web + " redirect scheme https if !https\n" + kPool,
+           {"redirect_http: true"},
+           {"is left out"}},
+          {web + " redirect scheme https code 301 unless https\n" + kPool, {"redirect_http: true"}},
+          {web + " redirect scheme https if https\n" + kPool,
+           {"is left out: tls.redirect_http is for all that comes without TLS"},
+           {"redirect_http: true"}},
+          // Either of two, and one on something else.
+          {web + " acl https src 10.0.0.1\n redirect scheme https if !https\n" + kPool,
+           {"is left out: tls.redirect_http"},
+           {"redirect_http: true"}},
+          {web + " acl x path_beg /x\n redirect scheme https if !https x\n" + kPool,
+           {"is left out: tls.redirect_http"},
+           {"redirect_http: true"}},
+      });
+}
+
 TEST(ImportHaproxyScope, WhatAFrontendDoesBesidesRedirectingIsTold) {
   const std::string secure = "frontend web\n mode http\n" + kTls + " default_backend app\n";
   ExpectImported(

@@ -139,12 +139,43 @@ TEST(ImportNginxRedirect, ItIsOneToTheSameHostAndPath) {
       std::string::npos);
 }
 
+// OpenSSL of other systems knows what "PROFILE=SYSTEM" is.
+TEST(ImportTls, ProfilesOfTheSystemAreNotCiphers) {
+  ExpectImported("nginx", kPool + kTls,
+                 {{"ssl_ciphers PROFILE=SYSTEM;\nserver { listen 444 ssl; location / { proxy_pass "
+                   "http://app; } }",
+                   {"profiles of the system are not known"},
+                   {"ciphers: "}}});
+  ExpectImported("haproxy", "global\n ssl-default-bind-ciphers PROFILE=SYSTEM\n",
+                 {{"listen x\n mode http\n bind :443 ssl crt c.pem\n server a 10.0.0.1:80\n",
+                   {"profiles of the system are not known"},
+                   {"ciphers: "}}});
+}
+
+// It cannot be left out where others serve its address.
+TEST(ImportNginxRedirect, AServerAtTheAddressOfOthersIsSaidToPassOn) {
+  ExpectImported(
+      "nginx", kPool + kTls,
+      {{"server { listen 80; server_name x; return 301 https://$host$request_uri; }\n"
+        "server { listen 80 default_server; location / { proxy_pass http://app; } }\n",
+        {"this server was left out: its address is that of others too, and what it did not pass "
+         "on goes to the backends, not to https"},
+        {"redirect_http: true"}},
+       {"server { listen 80; deny all; location / { root /srv; } }\n"
+        "server { listen 80; location / { proxy_pass http://app; } }\n",
+        {"what it did not pass on goes to the backends\n"},
+        {"redirect_http: true"}},
+       {"server { listen 80; location / { proxy_pass http://app; }\n"
+        "if ($scheme = http) { return 301 https://$host$request_uri; } }\n",
+        {"is left out: tls.redirect_http is for all that comes without TLS"}}});
+}
+
 // A name that is sent to another one by TLS is no redirect to TLS.
 TEST(ImportNginxRedirect, OnlyRequestsWithoutTlsAreRedirected) {
   const std::string by_tls =
       Import(kPool + "server { listen 443 ssl;\nreturn 301 https://www.x$request_uri; }\n" + kTls);
   EXPECT_EQ(by_tls.find("redirect_http"), std::string::npos) << by_tls;
-  EXPECT_NE(by_tls.find("# f:2: this server does not proxy"), std::string::npos) << by_tls;
+  EXPECT_NE(by_tls.find("# f:2: this server was left out: "), std::string::npos) << by_tls;
   const std::string both = Import(kPool +
                                   "server { listen 80; listen 443 ssl; listen 444 ssl;\n"
                                   "return 301 https://$host$request_uri; }\n" +

@@ -224,6 +224,19 @@ TEST(ImportNginxScope, ClientCertificatesAreAskedForAsTheStrictestServerDoes) {
   EXPECT_EQ(Import(outer + on).find("every server"), std::string::npos);
 }
 
+TEST(ImportNginxScope, BackendsAreProvenWhereOneUseHasThemProven) {
+  const std::string plain = "server { listen 80;\nlocation / { proxy_pass https://app; } }\n";
+  const std::string proves =
+      "server { listen 81; location / { proxy_pass https://app;\n"
+      "proxy_ssl_verify on; proxy_ssl_trusted_certificate c.pem; } }\n";
+  for (const std::string& text : {plain + proves, proves + plain}) {
+    const std::string yaml = Import(text);
+    EXPECT_NE(yaml.find("verify: true"), std::string::npos) << yaml;
+    EXPECT_NE(yaml.find("ca_file: \"c.pem\""), std::string::npos) << yaml;
+    EXPECT_NE(yaml.find("here it holds for all"), std::string::npos) << yaml;
+  }
+}
+
 TEST(ImportNginxScope, OnlyALocationOfEveryPathIsTheWhole) {
   const std::string yaml = Import(
       "upstream landing { server 10.9.9.9; }\n"
