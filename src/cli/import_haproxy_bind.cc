@@ -265,9 +265,6 @@ void FinishHaproxyBinds(HaproxyImport* import) {
   FinishProxyHeads(import);
   FinishClientAuth(import);
   import->said_of_tls.Remark(import->draft, "listeners with TLS");
-  if (import->draft->Has("listen") || import->draft->ServesTls()) return;
-  import->draft->Remark(MakePosition(import->options.name),
-                        "no address to serve at could be carried over: 0.0.0.0:8080, the default");
 }
 
 }  // namespace ub

@@ -148,7 +148,7 @@ TEST(ImportHaproxyValues, ListenersKeepWhatTheyAre) {
           {head + " bind localhost:8081\n", {"127.0.0.1", "8081"}, {"left out"}},
           {head + " bind somewhere.example:$PORT\n",
            {"is not an address with a port: left out",
-            "no address to serve at could be carried over: 0.0.0.0:8080"}},
+            "requests are taken at port 8080, the default"}},
       });
 }
 
