@@ -52,6 +52,7 @@ class Importer {
   void RemarkRoutes(const HaproxyProxy& front, const Section& pool);
   // TCP, where no line says so.
   void RemarkMode(const Section& section);
+  void RemarkRedirects(const Section& front);
   void RemarkOthers(const Section& pool);
   bool IsTable(const Section& section) const;
 
@@ -198,6 +199,13 @@ bool Importer::IsTable(const Section& section) const {
          section.Find("stick-table") != nullptr;
 }
 
+void Importer::RemarkRedirects(const Section& front) {
+  for (const Line& line : front.lines) {
+    if (HttpsRedirectOf(line, {}) == HaproxyRedirect::kNone) continue;
+    import_.Remark(line, "is left out: tls.redirect_http is for all that comes without TLS");
+  }
+}
+
 void Importer::RemarkOthers(const Section& pool) {
   const std::set<const Section*> carried = import_.CarriedFronts();
   for (const Section& section : sections_) {
@@ -213,6 +221,7 @@ void Importer::RemarkOthers(const Section& pool) {
     } else if (section.kind() == "frontend") {
       draft_.Remark(section.head.at,
                     fmt::format("{} does not lead to the pool, and was left out", said));
+      RemarkRedirects(section);
     } else if (section.kind() == "resolvers") {
       draft_.Remark(section.head.at, fmt::format("{}: names are looked up as the system does "
                                                  "(resolve_interval_ms says how often)",

@@ -1,6 +1,9 @@
 // Time-outs and the queue. To HAProxy 0 is no time-out, as if there were no such line.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "cli/import_haproxy.h"
 #include "core/config_keys.h"
 
@@ -43,21 +46,35 @@ const Line* TimeoutOf(const HaproxyImport& import, const HaproxyProxy& proxy, st
   return *ms == 0 ? nullptr : line;
 }
 
+// What has become of the lines `timeout client`: of one that several fronts inherit, in each.
+struct ClientTimes {
+  std::vector<const Line*> taken, replaced;
+};
+
 // A client between two requests has `timeout http-keep-alive`, else `timeout http-request`, else
 // `timeout client`.
-void FinishIdle(HaproxyImport* import, const HaproxyProxy& front) {
+void FinishIdle(HaproxyImport* import, const HaproxyProxy& front, ClientTimes* lines) {
   uint64_t ms = 0, client_ms = 0;
   const Line* client = front.Find("timeout client");
   const bool good = client == nullptr || import->TimeMs(*client, client->arg(1), &client_ms);
   const Line* idle = TimeoutOf(*import, front, "timeout http-keep-alive", &ms);
   if (idle == nullptr) idle = TimeoutOf(*import, front, "timeout http-request", &ms);
   if (!good || (idle == nullptr && client == nullptr)) return;
-  if (idle == nullptr) return SetTime(import, *client, "timeout.idle_ms", true);
+  if (idle == nullptr) {
+    lines->taken.push_back(client);
+    return SetTime(import, *client, "timeout.idle_ms", true);
+  }
   import->draft->SetNumber("timeout.idle_ms", ms, idle->at);
-  if (client == nullptr || client_ms == ms) return;
-  import->Remark(*client,
-                 "is not carried over: a client within a request has the time-outs of "
-                 "one between two (timeout.idle_ms)");
+  if (client != nullptr && client_ms != ms) lines->replaced.push_back(client);
+}
+
+void RemarkReplaced(HaproxyImport* import, const ClientTimes& lines) {
+  for (const Line* line : lines.replaced) {
+    if (std::ranges::find(lines.taken, line) != lines.taken.end()) continue;
+    import->Remark(*line,
+                   "is not carried over: a client within a request has the time-outs of "
+                   "one between two (timeout.idle_ms)");
+  }
 }
 
 // HAProxy lets requests wait for a full server without being asked to, for `timeout queue` or
@@ -87,8 +104,10 @@ void ImportHaproxyTime(HaproxyImport& import, const HaproxyLine& line) {
 }
 
 void FinishHaproxyTimes(HaproxyImport* import) {
-  for (const HaproxyProxy& front : import->fronts) FinishIdle(import, front);
-  if (import->fronts.empty()) FinishIdle(import, import->pool.front());
+  ClientTimes lines;
+  for (const HaproxyProxy& front : import->fronts) FinishIdle(import, front, &lines);
+  if (import->fronts.empty()) FinishIdle(import, import->pool.front(), &lines);
+  RemarkReplaced(import, lines);
   FinishQueue(import);
 }
 

@@ -114,6 +114,17 @@ TEST(ImportHaproxyScope, AnAclMaySayThatARequestCameByTls) {
       });
 }
 
+TEST(ImportHaproxyScope, ARedirectWithExceptionsIsTold) {
+  ExpectImported(
+      "haproxy", "",
+      {{"frontend http\n mode http\n bind :80\n acl acme path_beg /.well-known/\n"
+        " use_backend certbot if acme\n redirect scheme https if !acme !{ ssl_fc }\n"
+        "frontend web\n mode http\n" +
+            kTls + " default_backend app\n" + kPool,
+        {"frontend http does not lead to the pool", "# f:6: ", "is left out: tls.redirect_http"},
+        {"redirect_http: true"}}});
+}
+
 TEST(ImportHaproxyScope, WhatAFrontendDoesBesidesRedirectingIsTold) {
   const std::string secure = "frontend web\n mode http\n" + kTls + " default_backend app\n";
   ExpectImported(
@@ -134,7 +145,7 @@ TEST(ImportHaproxyScope, WhatAFrontendDoesBesidesRedirectingIsTold) {
            " redirect scheme https if !{ ssl_fc }\n" +
                secure + kPool,
            {"# f:1: frontend plain does not lead to the pool"},
-           {"0.0.0.0:444", "redirect_http"}},
+           {"0.0.0.0:444", "redirect_http: true"}},
       });
 }
 

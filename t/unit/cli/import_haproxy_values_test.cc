@@ -37,6 +37,13 @@ TEST(ImportHaproxyValues, ATimeOfAClientThatIsNotTakenIsTold) {
                      {kListen + kServer + " timeout client 5s\n timeout http-keep-alive 5s\n",
                       {"idle_ms: 5000"},
                       {"not carried over"}},
+                     // It is that of another frontend.
+                     {"defaults\n mode http\n timeout client 30s\n"
+                      "frontend f\n bind :80\n default_backend b\n"
+                      "frontend g\n bind :81\n timeout http-request 5s\n default_backend b\n"
+                      "backend b\n server a 1.1.1.1:80\n",
+                      {"idle_ms: 30000"},
+                      {"not carried over"}},
                  });
 }
 
