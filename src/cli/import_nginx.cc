@@ -215,10 +215,12 @@ void Importer::ImportPart(NginxPart part, const std::vector<const NginxUse*>& us
   if (uses.empty()) return;
   const NginxUse* whole = WholeOf(uses);
   NginxScope scope(&import_, outer_, part);
-  // The strictest, whichever comes first.
   const auto proves = [&](const NginxUse* use) { return scope.ProvesBackends(*use); };
-  const auto strict = std::ranges::find_if(uses, proves);
-  if (part == NginxPart::kBackendTls && strict != uses.end() && !proves(whole)) whole = *strict;
+  if (part == NginxPart::kBackendTls && !proves(whole)) {
+    // The strictest, whichever comes first.
+    const auto strict = std::ranges::find_if(uses, proves);
+    if (strict != uses.end()) whole = *strict;
+  }
   scope.Take(whole);
   for (const NginxUse* use : uses) scope.RemarkOther(*use);
 }
